@@ -1,0 +1,73 @@
+"""Strict DAG-CBOR.
+
+Speed comes from cbrrr where it is installed (extra `fast`, needs a compiler) and else from cbor2; dag-cbor, the
+reference, stands behind both: what the fast codec refuses it refuses too, and its words say why and at which byte.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import dag_cbor
+from multiformats import CID
+
+from ipvm_queue.errors import CodecError, LimitError
+from ipvm_queue.ipld import value as ipld
+from ipvm_queue.ipld.link import DAG_CBOR, Link
+from ipvm_queue.ipld.value import MAX_DEPTH, Value
+
+try:
+    from ipvm_queue.ipld import codec_cbrrr as codec
+except ImportError:
+    from ipvm_queue.ipld import codec_cbor2 as codec  # type: ignore[no-redef]
+
+CODEC: Final[str] = codec.NAME
+MAX_BYTES: Final = 64 * 1024 * 1024
+
+
+def encode(value: Value) -> bytes:
+    """Return the one DAG-CBOR encoding of `value`; raises `CodecError` for what is not IPLD."""
+    try:
+        return codec.encode(value)
+    except CodecError:
+        raise
+    except Exception as error:
+        ipld.check(value)
+        raise CodecError(f"not encodable as DAG-CBOR: {error}") from error
+
+
+def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Value:
+    """Return the value that `data` encodes; raises `CodecError` unless it is exactly one canonical DAG-CBOR item."""
+    if len(data) > max_bytes:
+        raise LimitError(f"{len(data)} bytes of DAG-CBOR, at most {max_bytes} are read")
+    try:
+        return codec.decode(data, max_depth)
+    except CodecError:
+        raise
+    except Exception as error:
+        raise CodecError(f"not DAG-CBOR: {explain(data) or error}") from error
+
+
+def explain(data: bytes) -> str | None:
+    """Return what the reference codec finds wrong with `data`, in one line; None if nothing."""
+    try:
+        dag_cbor.decode(data)
+    except Exception as error:  # noqa: BLE001 - its errors have no common root
+        return str(error).strip().splitlines()[0]
+    return None
+
+
+def to_reference(value: Value) -> Value:
+    """Return `value` with multiformats' CIDs in place of links, as dag-cbor wants it."""
+    if isinstance(value, Link):
+        return CID.decode(value.bytes)
+    if isinstance(value, dict):
+        return {key: to_reference(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [to_reference(item) for item in value]
+    return value
+
+
+def cid_of(value: Value) -> Link:
+    """Return the CID of `value` as a DAG-CBOR block."""
+    return Link.of(encode(value), DAG_CBOR)
