@@ -50,7 +50,7 @@ def _encode_link(encoder: Any, link: Link) -> None:
     encoder.encode(cbor2.CBORTag(_LINK_TAG, b"\0" + link.bytes))
 
 
-def _decode_tag(_decoder: Any, tag: cbor2.CBORTag) -> Link:
+def _decode_tag(tag: cbor2.CBORTag, _immutable: bool) -> Link:  # noqa: FBT001 - cbor2 calls it so
     if tag.tag != _LINK_TAG:
         raise CodecError(f"tag {tag.tag} is not DAG-CBOR: 42, a link, is the only one")
     if type(tag.value) is not bytes or tag.value[:1] != b"\0":
