@@ -1,0 +1,78 @@
+"""Who waits for whom: data promises and `on` edges, and the cycles that a document must not have. (IPVM job 3.2.3)"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ipvm_queue.workflow.promises import promises
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ipvm_queue.workflow.model import Task
+
+_SHOWN: Final = 12
+
+
+def dependencies(task: Task) -> tuple[str, ...]:
+    """Return the labels whose results `task` takes, each once, in the order of their first use."""
+    return tuple(dict.fromkeys(promise.label for promise in promises(task) if promise.label is not None))
+
+
+def predecessors(tasks: Mapping[str, Task]) -> dict[str, list[str]]:
+    """Return, for each label, the labels it waits for: those it takes results from, and those whose `on` names it.
+
+    Only labels of `tasks` appear. Linear in tasks and edges.
+    """
+    waits = {label: [name for name in dependencies(task) if name in tasks] for label, task in tasks.items()}
+    for label, task in tasks.items():
+        for follower in (*task.on_success, *task.on_error):
+            if follower in waits and label not in waits[follower]:
+                waits[follower].append(label)
+    return waits
+
+
+def find_cycles(waits: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Return cycles without common members, at least one for each knot; empty for an acyclic graph.
+
+    Every label of a cycle waits for the next, the last for the first. Never recurses; linear.
+    """
+    knotted = _unordered(waits)
+    cycles = []
+    seen: dict[str, int] = {}
+    for start in knotted:
+        label, walk = start, len(seen)
+        trail: list[str] = []
+        while label not in seen:
+            seen[label] = walk + len(trail)
+            trail.append(label)
+            label = next(name for name in waits[label] if name in knotted)
+        if seen[label] >= walk and trail:
+            cycles.append(trail[seen[label] - walk :])
+    return cycles
+
+
+def _unordered(waits: Mapping[str, Sequence[str]]) -> dict[str, None]:
+    """Return what is left when everything that can be put in order is taken away."""
+    open_edges = {label: len(names) for label, names in waits.items()}
+    followers: dict[str, list[str]] = {label: [] for label in waits}
+    for label, names in waits.items():
+        for name in names:
+            followers[name].append(label)
+    ready = [label for label, count in open_edges.items() if count == 0]
+    while ready:
+        label = ready.pop()
+        del open_edges[label]
+        for follower in followers[label]:
+            open_edges[follower] -= 1
+            if open_edges[follower] == 0:
+                ready.append(follower)
+    return dict.fromkeys(open_edges)
+
+
+def spell_out(cycle: Sequence[str]) -> str:
+    """Return a cycle as `a → b → c → a`; a long one with its middle counted."""
+    if len(cycle) <= _SHOWN:
+        return " → ".join((*cycle, cycle[0]))
+    half = _SHOWN // 2
+    return " → ".join((*cycle[:half], f"… {len(cycle) - 2 * half} more …", *cycle[-half:], cycle[0]))

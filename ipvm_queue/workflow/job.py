@@ -1,0 +1,137 @@
+"""Reads the labelled jobs of a document into tasks. (IPVM job 3.2)"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ipvm_queue.workflow.config import merge
+from ipvm_queue.workflow.faults import Path, kind_of, show
+from ipvm_queue.workflow.fields import ARGUMENTS, EFFECT, WASM, WASM_TYPES
+from ipvm_queue.workflow.fields import TYPE as JOB_TYPE
+from ipvm_queue.workflow.model import Config, Task
+from ipvm_queue.workflow.promises import promises
+
+if TYPE_CHECKING:
+    from ipvm_queue.ipld import Value
+    from ipvm_queue.workflow.shapes import Reading
+
+CATCH: Final = "ipvm/catch"  # a label of a job cannot hold the slash
+
+
+class JobReader:
+    """Builds the tasks of one document; `base` is what every job may use unless it says otherwise."""
+
+    def __init__(self, reading: Reading, base: Config) -> None:
+        self.tasks: dict[str, Task] = {}
+        self._reading = reading
+        self._base = base
+
+    def read_jobs(self, jobs: Value, path: Path) -> None:
+        """Read a map of labelled jobs."""
+        if type(jobs) is not dict:
+            self._fault("wrong-type", f"jobs are a map from labels to jobs, this is {kind_of(jobs)}", path)
+            return
+        if not jobs:
+            self._fault("no-jobs", "there is no job in it", path)
+        for label, job in jobs.items():
+            here = (*path, label)
+            if not label or "/" in label:
+                self._fault("bad-label", f"a label is not empty and has no '/': {label[:80]!r}", here, at_key=True)
+            self.read_job(label, job, here)
+
+    def read_job(self, label: str, job: Value, path: Path) -> None:
+        """Read one job, and the jobs written in place in its `on`."""
+        task, fields = self._task(label, job, path)
+        if label in self.tasks:
+            self._fault("duplicate-label", f"two jobs have the label {label[:80]!r}", path, at_key=True)
+        if task is None:
+            return
+        self.tasks[label] = task
+        for branch, followers in (fields.get("on") or {}).items():
+            for index, follower in enumerate(followers):
+                if type(follower) is dict:
+                    self.read_job(f"{label}.on.{branch}.{index}", follower, (*path, "on", branch, index))
+
+    def read_catch(self, job: Value, path: Path) -> Task | None:
+        """Read the job-wide `catch`: a Wasm job that takes nothing but the failure."""
+        task, fields = self._task(CATCH, job, path)
+        if task is None:
+            return None
+        if task.kind != "wasm":
+            self._fault("bad-catch", "'catch' is a Wasm job: it only looks at the failure", path)
+        if fields.get("on"):
+            self._fault("bad-catch", "nothing comes after 'catch'", (*path, "on"), at_key=True)
+        if next(promises(task), None) is not None:
+            self._fault("bad-catch", "'catch' takes the failure, and no result of another job", path)
+        return task
+
+    def _task(self, label: str, job: Value, path: Path) -> tuple[Task | None, dict[str, Any]]:
+        if type(job) is not dict:
+            self._fault("wrong-type", f"a job is a map, this is {kind_of(job)}", path)
+            return None, {}
+        kind = job.get("type")
+        if kind in WASM_TYPES:
+            fields = WASM.read(job, path, self._reading)
+            return self._wasm(label, fields, path), fields
+        if "do" in job if kind is None else JOB_TYPE.read(kind, (*path, "type"), self._reading):
+            fields = EFFECT.read(job, path, self._reading)
+            return self._effect(label, fields, path), fields
+        if kind is None:
+            hint = f'"type": "{WASM_TYPES[0]}" is a Wasm job, "type": "ipvm/effect" an effect'
+            self._fault("missing-field", "a job needs the field 'type'", path, hint=hint)
+        return None, {}
+
+    def _wasm(self, label: str, fields: dict[str, Any], path: Path) -> Task:
+        given = fields.get("ipvm/config") or {}
+        gas = fields.get("maxGas")
+        if gas is not None:
+            if given.get("gas") not in (None, gas):
+                self._fault("conflict", "'maxGas' and the gas in 'ipvm/config' differ", (*path, "maxGas"), at_key=True)
+            given = {**given, "gas": gas}
+        args = self._one(ARGUMENTS, fields, path)
+        return self._build(label, fields, given, path, kind="wasm", ability="wasm/run", func=fields.get("func"),
+                           resource=fields.get("with"), args=[] if args is None else args)  # fmt: skip
+
+    def _effect(self, label: str, fields: dict[str, Any], path: Path) -> Task:
+        resource = self._one(("with", "using"), fields, path)
+        if resource is None and "with" not in fields and "using" not in fields:
+            self._fault("missing-field", "an effect job needs the field 'with'", path)
+        args = self._one(ARGUMENTS, fields, path) or {}
+        if "value" in fields:
+            if "value" in args:
+                self._fault("conflict", "the input 'value' is given twice", (*path, "value"), at_key=True)
+            args = {**args, "value": fields["value"]}
+        given = fields.get("ipvm/config") or {}
+        return self._build(label, fields, given, path, kind="effect", ability=fields.get("do") or "",
+                           resource=resource, args=args)  # fmt: skip
+
+    def _build(self, label: str, fields: dict[str, Any], given: dict[str, Any], path: Path, **own: Any) -> Task:
+        on = fields.get("on")
+        follow = {f"on_{branch}": self._labels(label, branch, items) for branch, items in on.items()} if on else {}
+        return Task(
+            label=label,
+            nonce=fields.get("nonce"),
+            config=merge(self._base, given) if given else self._base,
+            public=fields.get("public"),
+            meta=fields.get("meta") or {},
+            path=show(path),
+            **follow,
+            **own,
+        )
+
+    def _labels(self, label: str, branch: str, followers: tuple[Value, ...]) -> tuple[str, ...]:
+        names = (item if type(item) is str else f"{label}.on.{branch}.{index}" for index, item in enumerate(followers))
+        return tuple(dict.fromkeys(names))
+
+    def _one(self, names: tuple[str, ...], fields: dict[str, Any], path: Path) -> Any:
+        """Return the value of the one field of `names` that is given; more than one is a fault."""
+        given = [name for name in names if name in fields]
+        if len(given) > 1:
+            here = (*path, given[1])
+            self._fault(
+                "conflict", f"{' and '.join(map(repr, given))} are names of one field: give one", here, at_key=True
+            )
+        return fields[given[0]] if given else None
+
+    def _fault(self, code: str, message: str, path: Path, *, hint: str | None = None, at_key: bool = False) -> None:
+        self._reading.faults.add(code, message, path, hint=hint, at_key=at_key)

@@ -1,0 +1,14 @@
+"""How large a document may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLimits:
+    """What is refused before anything is looked at: bytes, tasks, nested levels."""
+
+    size: int = 8 * 1024 * 1024
+    tasks: int = 100_000
+    depth: int = 64

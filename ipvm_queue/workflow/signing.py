@@ -1,0 +1,108 @@
+"""Signatures of documents: Ed25519 over the DAG-CBOR of `{header, jobs}`, as varsig bytes. (IPVM job 3)"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from os import urandom
+from typing import TYPE_CHECKING, Final
+
+from ipvm_queue.crypto import Signer, verify
+from ipvm_queue.crypto.ed25519 import SIGNATURE_BYTES, VARSIG_HEADER
+from ipvm_queue.errors import CodecError, SignatureError
+from ipvm_queue.ipld import Value, encode
+from ipvm_queue.workflow.fields import VERSION
+from ipvm_queue.workflow.model import Signature, Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ipvm_queue.ipld import Link
+
+NONCE_BYTES: Final = 12
+
+
+def sign(workflow: Workflow, signer: Signer) -> Workflow:
+    """Return `workflow` signed by `signer`: its header says who asks, has a nonce, and the signature covers it all.
+
+    The nonce of the document stays; without one it gets a random one. Raises `SignatureError` when the header names
+    somebody else as requestor.
+    """
+    if workflow.requestor not in (None, signer.did):
+        hint = "sign with the requestor's key, or leave 'requestor' out"
+        raise SignatureError(
+            f"the document is {workflow.requestor}'s, the key is {signer.did}'s", path="header.requestor", hint=hint
+        )
+    nonce = workflow.nonce if workflow.nonce is not None else urandom(NONCE_BYTES)
+    header = {"v": VERSION, "nonce": nonce, **workflow.body["header"], "requestor": signer.did}
+    body = {"header": header, "jobs": workflow.body["jobs"]}
+    signature = Signature(signer.did, signer.sign(encode(body)))
+    return replace(workflow, requestor=signer.did, nonce=nonce, body=body, signature=signature)
+
+
+def to_document(workflow: Workflow) -> Value:
+    """Return the signed document `{header, jobs, signature}`; without `signature` if there is none yet."""
+    if workflow.signature is None:
+        return dict(workflow.body)
+    return {**workflow.body, "signature": VARSIG_HEADER + workflow.signature.signature}
+
+
+def check_signature(body: Value, signature: Value) -> Signature:
+    """Return who signed `body`; raises `SignatureError` unless the header's requestor did."""
+    if type(signature) is not bytes:
+        raise SignatureError("'signature' is bytes", hint='in JSON: {"/": {"bytes": "base64"}}')
+    if len(signature) != len(VARSIG_HEADER) + SIGNATURE_BYTES or not signature.startswith(VARSIG_HEADER):
+        hint = "sign the document again, or leave 'signature' out and let the submitter sign"
+        raise SignatureError("'signature' is no Ed25519 varsig over DAG-CBOR", hint=hint)
+    header = body["header"]
+    requestor = header.get("requestor") if type(header) is dict else None
+    if type(requestor) is not str:
+        raise SignatureError("a signed document names its signer in header.requestor", path="header.requestor")
+    raw = signature[len(VARSIG_HEADER) :]
+    try:
+        good = verify(requestor, raw, encode(body))
+    except CodecError as error:
+        raise SignatureError(error.message, path="header.requestor", hint=error.hint) from error
+    if not good:
+        hint = "it was changed after signing, or signed by another key: sign it again"
+        raise SignatureError(f"the signature is not {requestor}'s over this document", hint=hint)
+    return Signature(requestor, raw)
+
+
+def bind(workflow: Workflow, modules: Mapping[str, Link]) -> Workflow:
+    """Return `workflow` with every `with` of a Wasm job that is in `modules` (`file:…` texts) replaced by its link.
+
+    The document changes with it, so this comes before signing; raises `SignatureError` for a signed one.
+    """
+    used = [task for task in workflow.tasks.values() if task.resource in modules]
+    if workflow.catch is not None and workflow.catch.resource in modules:
+        used.append(workflow.catch)
+    if not used:
+        return workflow
+    if workflow.signature is not None:
+        hint = "name modules by CID before signing"
+        raise SignatureError("a signed document cannot name modules by file", path=used[0].path, hint=hint)
+    header, jobs = workflow.body["header"], workflow.body["jobs"]
+    if "catch" in header:
+        header = {**header, "catch": _bind_job(header["catch"], modules)}
+    return replace(
+        workflow,
+        tasks={
+            label: replace(task, resource=modules[task.resource]) if task.resource in modules else task
+            for label, task in workflow.tasks.items()
+        },
+        catch=workflow.catch
+        and replace(workflow.catch, resource=modules.get(workflow.catch.resource, workflow.catch.resource)),
+        body={"header": header, "jobs": {label: _bind_job(job, modules) for label, job in jobs.items()}},
+    )
+
+
+def _bind_job(job: Value, modules: Mapping[str, Link]) -> Value:
+    changed = dict(job)
+    if type(job.get("with")) is str and job["with"] in modules:
+        changed["with"] = modules[job["with"]]
+    if type(job.get("on")) is dict:
+        changed["on"] = {
+            branch: [_bind_job(item, modules) if type(item) is dict else item for item in followers]
+            for branch, followers in job["on"].items()
+        }
+    return changed

@@ -1,0 +1,123 @@
+"""The text or bytes of a document, as one IPLD value."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from ipvm_queue.errors import CodecError, DocumentError, Fault, LimitError
+from ipvm_queue.ipld import Link, Value, check, decode
+from ipvm_queue.workflow.limits import DocumentLimits
+
+_CBOR_MAPS: Final = range(0xA0, 0xC0)
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A parsed document: its value, its text if it was JSON, and whether a map in it names a key twice."""
+
+    name: str
+    value: Value
+    text: str | None = None
+    repeats: bool = False
+
+
+def parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimits) -> Source:
+    """Return the IPLD value of DAG-JSON text, DAG-CBOR bytes or a parsed document.
+
+    Raises `DocumentError` with one fault where nothing more can be said: `empty`, `too-large`, `not-json`,
+    `not-dag-cbor`, `not-ipld`, `too-deep`.
+    """
+    source = _parse(data, name, limits)
+    try:
+        check(source.value, max_depth=limits.depth)
+    except LimitError as error:
+        _refuse("too-deep", error.message, name, hint="flatten the inputs, or put them in a block and link to it")
+    except CodecError as error:
+        _refuse("not-ipld", error.message, name)
+    return source
+
+
+def _parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimits) -> Source:
+    if isinstance(data, dict):
+        return Source(name, data)
+    if len(data) > limits.size:
+        hint = "put large values into blocks and link to them"
+        _refuse("too-large", f"{name} has {len(data)} bytes, at most {limits.size} are read", name, hint=hint)
+    if not data.strip():
+        _refuse("empty", f"{name} is empty", name, hint="a job is a map of labelled jobs")
+    if isinstance(data, str):
+        return _parse_json(data, name)
+    if data[0] in _CBOR_MAPS:
+        try:
+            return Source(name, decode(data, max_bytes=limits.size, max_depth=limits.depth))
+        except LimitError as error:
+            _refuse("too-deep", error.message, name)
+        except CodecError as error:
+            _refuse("not-dag-cbor", error.message, name)
+    try:
+        return _parse_json(data.decode(), name)
+    except UnicodeDecodeError as error:
+        _refuse("not-json", f"{name} is neither DAG-JSON (UTF-8 text) nor DAG-CBOR: {error}", name)
+
+
+def _parse_json(text: str, name: str) -> Source:
+    decoder = _DagJson()
+    try:
+        value = json.loads(text, object_pairs_hook=decoder.read_map, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        excerpt = text.splitlines()[error.lineno - 1] if error.pos < len(text) else ""
+        fault = Fault(
+            "not-json", f"{name} is not JSON: {error.msg}", "", error.lineno, error.colno, excerpt[:200] or None
+        )
+        raise DocumentError([fault], name=name) from error
+    except RecursionError:
+        _refuse("too-deep", f"{name} is nested far too deep", name)
+    except (CodecError, ValueError) as error:
+        _refuse("not-json", f"{name} is not DAG-JSON: {error}", name, hint=getattr(error, "hint", None))
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError:
+            _refuse("not-json", f"{name} has half of a surrogate pair in a text", name)
+    return Source(name, value, text, decoder.repeats)
+
+
+class _DagJson:
+    """Reads `{"/": cid}` as a link and `{"/": {"bytes": base64}}` as bytes."""
+
+    def __init__(self) -> None:
+        self.repeats = False
+
+    def read_map(self, pairs: list[tuple[str, Value]]) -> Value:
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            self.repeats = True
+        return _special(value) if "/" in value else value
+
+
+def _special(value: dict[str, Value]) -> Value:
+    inner = value["/"]
+    if len(value) == 1 and type(inner) is str:
+        return Link.parse(inner)
+    if len(value) == 1 and type(inner) is dict and len(inner) == 1 and type(inner.get("bytes")) is str:
+        text: str = inner["bytes"]
+        try:
+            return b64decode(text + "=" * (-len(text) % 4), validate=True)
+        except Base64Error as error:
+            raise CodecError(f"not base64: {text[:80]!r}") from error
+    hint = 'links are {"/": "bafy…"}, bytes {"/": {"bytes": "base64"}}'
+    raise CodecError("a map with the key '/' is a link or bytes", hint=hint)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise CodecError(f"{name} has no IPLD form")
+
+
+def _refuse(code: str, message: str, name: str, *, hint: str | None = None) -> NoReturn:
+    raise DocumentError([Fault(code, message, hint=hint)], name=name) from None
