@@ -1,4 +1,7 @@
-"""What a task may use: `ipvm/config`, `maxGas`, and the job-wide values beneath them. (effects 4.3, Workflow v0.1 3)"""
+"""What a task may use: `ipvm/config`, `maxGas`, and the job-wide values beneath them.
+
+(effects 4.3, Workflow v0.1 section 3)
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.workflow.faults import Path, kind_of
-from ipvm_queue.workflow.model import Config
 from ipvm_queue.workflow.shapes import FLAG, TEXT, Field, Reading, Record, Shape, either, nullable
 from ipvm_queue.workflow.units import BYTES, SECONDS
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ipvm_queue.ipld import Value
+    from ipvm_queue.workflow.model import Config
 
 MAX_GAS: Final = (1 << 63) - 1
 _CHECKS: Final = ("attestation", "oracle", "optimistic", "consensus")

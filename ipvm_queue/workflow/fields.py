@@ -1,15 +1,14 @@
-"""The fields of a Job v0.1.0 document, declared once: the reader checks with them and the JSON Schema is made of them."""
+"""The fields of a Job v0.1.0 document, declared once: for the reader that checks and for the JSON Schema."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import Link, Value
 from ipvm_queue.workflow.config import CONFIG, GAS
 from ipvm_queue.workflow.faults import Path, kind_of
-from ipvm_queue.workflow.model import Promise
 from ipvm_queue.workflow.promises import fill, read_promise, stands_for_promise
 from ipvm_queue.workflow.shapes import (
     FLAG,
@@ -28,6 +27,9 @@ from ipvm_queue.workflow.shapes import (
     nullable,
     read_link,
 )
+
+if TYPE_CHECKING:
+    from ipvm_queue.workflow.model import Promise
 
 VERSION: Final = "0.1.0"
 WASM_TYPES: Final = ("wasm/1.0", "ipvm/wasm")
@@ -117,7 +119,7 @@ def _read_names(value: Value, path: Path, reading: Reading) -> dict[str, Value]:
 
 def _read_follower(value: Value, path: Path, reading: Reading) -> Value:
     if type(value) is str:
-        reading.references.append((value, path))
+        reading.followers.append((value, path))
         return value
     if type(value) is dict:
         return value

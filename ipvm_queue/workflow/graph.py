@@ -1,4 +1,4 @@
-"""Who waits for whom: data promises and `on` edges, and the cycles that a document must not have. (IPVM job 3.2.3)"""
+"""Who waits for whom: data promises and `on` edges, and the cycles that a document must not have (IPVM job 3.2.3)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ def dependencies(task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys(promise.label for promise in promises(task) if promise.label is not None))
 
 
-def predecessors(tasks: Mapping[str, Task]) -> dict[str, list[str]]:
+def predecessors(tasks: Mapping[str, Task], taken: Mapping[str, Sequence[str]] | None = None) -> dict[str, list[str]]:
     """Return, for each label, the labels it waits for: those it takes results from, and those whose `on` names it.
 
-    Only labels of `tasks` appear. Linear in tasks and edges.
+    Only labels of `tasks` appear, each once. `taken` are the `dependencies` of every task where they are known
+    already. Linear in tasks and edges.
     """
-    waits = {label: [name for name in dependencies(task) if name in tasks] for label, task in tasks.items()}
+    if taken is None:
+        taken = {label: dependencies(task) for label, task in tasks.items()}
+    waits = {label: [name for name in dict.fromkeys(taken[label]) if name in tasks] for label in tasks}
     for label, task in tasks.items():
+        if not (task.on_success or task.on_error):
+            continue
         for follower in (*task.on_success, *task.on_error):
             if follower in waits and label not in waits[follower]:
                 waits[follower].append(label)

@@ -1,4 +1,4 @@
-"""Reads the labelled jobs of a document into tasks. (IPVM job 3.2)"""
+"""Reads the labelled jobs of a document into tasks (IPVM job 3.2)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ class JobReader:
 
     def __init__(self, reading: Reading, base: Config) -> None:
         self.tasks: dict[str, Task] = {}
+        self.waits: dict[str, list[str]] = {}
         self._reading = reading
         self._base = base
+        self._configs: dict[str, Config] = {}
 
     def read_jobs(self, jobs: Value, path: Path) -> None:
         """Read a map of labelled jobs."""
@@ -41,12 +43,14 @@ class JobReader:
 
     def read_job(self, label: str, job: Value, path: Path) -> None:
         """Read one job, and the jobs written in place in its `on`."""
+        before = len(self._reading.promised)
         task, fields = self._task(label, job, path)
         if label in self.tasks:
             self._fault("duplicate-label", f"two jobs have the label {label[:80]!r}", path, at_key=True)
         if task is None:
             return
         self.tasks[label] = task
+        self.waits[label] = [name for name, _path in self._reading.promised[before:]]
         for branch, followers in (fields.get("on") or {}).items():
             for index, follower in enumerate(followers):
                 if type(follower) is dict:
@@ -106,18 +110,27 @@ class JobReader:
                            resource=resource, args=args)  # fmt: skip
 
     def _build(self, label: str, fields: dict[str, Any], given: dict[str, Any], path: Path, **own: Any) -> Task:
-        on = fields.get("on")
-        follow = {f"on_{branch}": self._labels(label, branch, items) for branch, items in on.items()} if on else {}
+        on = fields.get("on") or {}
         return Task(
             label=label,
             nonce=fields.get("nonce"),
-            config=merge(self._base, given) if given else self._base,
+            config=self._config(given),
             public=fields.get("public"),
             meta=fields.get("meta") or {},
             path=show(path),
-            **follow,
+            on_success=self._labels(label, "success", on.get("success", ())),
+            on_error=self._labels(label, "error", on.get("error", ())),
             **own,
         )
+
+    def _config(self, given: dict[str, Any]) -> Config:
+        """Return what one job may use; equal requests share one value."""
+        if not given:
+            return self._base
+        key = repr(given)
+        if key not in self._configs:
+            self._configs[key] = merge(self._base, given)
+        return self._configs[key]
 
     def _labels(self, label: str, branch: str, followers: tuple[Value, ...]) -> tuple[str, ...]:
         names = (item if type(item) is str else f"{label}.on.{branch}.{index}" for index, item in enumerate(followers))

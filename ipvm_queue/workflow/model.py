@@ -34,7 +34,7 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a task may use: seconds, bytes of memory, gas (Wasmtime fuel), bytes of disk. (effects 4.3 `ipvm/config`)"""
+    """What a task may use: seconds, bytes of memory, gas (Wasmtime fuel), bytes of disk (effects 4.3 `ipvm/config`)."""
 
     time: float = DEFAULT_TIME
     memory: int = DEFAULT_MEMORY
@@ -72,7 +72,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who signed a document, and the raw signature over the DAG-CBOR of `{header, jobs}`. (IPVM job 3)"""
+    """Who signed a document, and the raw signature over the DAG-CBOR of `{header, jobs}` (IPVM job 3)."""
 
     issuer: str
     signature: bytes

@@ -27,11 +27,9 @@ class Positions:
     repeated: list[tuple[Path, int]] = field(default_factory=list)
     _lines: list[int] = field(default_factory=list)
 
-    def place(self, path: Path, *, at_key: bool = False) -> tuple[int, int, str] | None:
+    def place(self, path: Path, *, at_key: bool = False) -> tuple[int, int, str]:
         """Return line, column (both from 1) and the source line of a path; of its nearest parent if it is missing."""
-        while path not in self.values:
-            if not path:
-                return None
+        while path not in self.values:  # the empty path, the whole document, always is
             path, at_key = path[:-1], False
         return self.line_of(self.keys[path] if at_key and path in self.keys else self.values[path])
 
@@ -68,7 +66,7 @@ def scan(text: str, wanted: Iterable[Path]) -> Positions:
             expects_key = False
         elif expects_key:
             expects_key = False
-            _note_key(loads(sign), token.start(), path, names[-1], keep, found)
+            _note_key(token, path, names[-1], keep, found)
         else:
             here = tuple(path)
             if here in keep:
@@ -81,9 +79,10 @@ def scan(text: str, wanted: Iterable[Path]) -> Positions:
 
 
 def _note_key(
-    name: str, offset: int, path: list[str | int], seen: set[str] | None, keep: set[Path], found: Positions
+    token: re.Match[str], path: list[str | int], seen: set[str] | None, keep: set[Path], found: Positions
 ) -> None:
-    path[-1] = name
+    path[-1] = name = loads(token[0])
+    offset = token.start()
     here = tuple(path)
     if here in keep:
         found.keys[here] = offset

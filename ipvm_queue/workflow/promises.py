@@ -1,4 +1,4 @@
-"""Promises as documents write them, at any depth of a job's inputs. (IPVM job 3.2.3, UCAN Promise 2)
+"""Promises as documents write them, at any depth of a job's inputs (IPVM job 3.2.3, UCAN Promise 2).
 
 - `{"from": label}`, `{"from": label, "out": 0}`: the result of a job of this document, or one of its several values
 - `{"ucan/promise": ["/", label]}`: the same, as the effects notes write it
@@ -88,12 +88,13 @@ def _local(label: Value, out: Value, path: Path, reading: Reading) -> Promise | 
         return _bad(f"a promise names a job by its label, this is {kind_of(label)}", path, reading)
     if out is not None and (type(out) is not int or out < 0):
         return _bad("'out' counts the values of a result from 0", (*path[:-1], "out"), reading)
-    reading.references.append((label, path))
+    reading.promised.append((label, path))
     return Promise(label=label, out=out)
 
 
-def _bad(message: str, path: Path, reading: Reading, hint: str | None = None) -> None:
+def _bad(message: str, path: Path, reading: Reading, hint: str | None = None) -> Promise | None:
     reading.faults.add("bad-promise", message, path, hint=hint)
+    return None
 
 
 def promises(task: Task) -> Iterator[Promise]:

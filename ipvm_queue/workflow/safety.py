@@ -1,4 +1,4 @@
-"""How dangerous a task is to run again, by the pair (URI scheme, ability). (effects 2)"""
+"""How dangerous a task is to run again, by the pair (URI scheme, ability) (effects 2)."""
 
 from __future__ import annotations
 

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Reading:
-    """What goes along while one document is read: its faults, and the labels its promises point at."""
+    """What goes along while one document is read: its faults, and the labels that promises and `on` name."""
 
     faults: Faults = field(default_factory=Faults)
-    references: list[tuple[str, Path]] = field(default_factory=list)
+    promised: list[tuple[str, Path]] = field(default_factory=list)
+    followers: list[tuple[str, Path]] = field(default_factory=list)
 
 
 class Reader(Protocol):

@@ -1,4 +1,4 @@
-"""Signatures of documents: Ed25519 over the DAG-CBOR of `{header, jobs}`, as varsig bytes. (IPVM job 3)"""
+"""Signatures of documents: Ed25519 over the DAG-CBOR of `{header, jobs}`, as varsig bytes (IPVM job 3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ipvm_queue.crypto.ed25519 import SIGNATURE_BYTES, VARSIG_HEADER
 from ipvm_queue.errors import CodecError, SignatureError
 from ipvm_queue.ipld import Value, encode
 from ipvm_queue.workflow.fields import VERSION
-from ipvm_queue.workflow.model import Signature, Workflow
+from ipvm_queue.workflow.model import Signature, Task, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,27 +73,28 @@ def bind(workflow: Workflow, modules: Mapping[str, Link]) -> Workflow:
 
     The document changes with it, so this comes before signing; raises `SignatureError` for a signed one.
     """
-    used = [task for task in workflow.tasks.values() if task.resource in modules]
-    if workflow.catch is not None and workflow.catch.resource in modules:
-        used.append(workflow.catch)
-    if not used:
+    everything = [*workflow.tasks.values(), *([workflow.catch] if workflow.catch else [])]
+    first = next((task for task in everything if task.resource in modules), None)
+    if first is None:
         return workflow
     if workflow.signature is not None:
         hint = "name modules by CID before signing"
-        raise SignatureError("a signed document cannot name modules by file", path=used[0].path, hint=hint)
+        raise SignatureError("a signed document cannot name modules by file", path=first.path, hint=hint)
     header, jobs = workflow.body["header"], workflow.body["jobs"]
     if "catch" in header:
         header = {**header, "catch": _bind_job(header["catch"], modules)}
     return replace(
         workflow,
-        tasks={
-            label: replace(task, resource=modules[task.resource]) if task.resource in modules else task
-            for label, task in workflow.tasks.items()
-        },
-        catch=workflow.catch
-        and replace(workflow.catch, resource=modules.get(workflow.catch.resource, workflow.catch.resource)),
+        tasks={label: _bind_task(task, modules) for label, task in workflow.tasks.items()},
+        catch=workflow.catch and _bind_task(workflow.catch, modules),
         body={"header": header, "jobs": {label: _bind_job(job, modules) for label, job in jobs.items()}},
     )
+
+
+def _bind_task(task: Task, modules: Mapping[str, Link]) -> Task:
+    if type(task.resource) is str and task.resource in modules:
+        return replace(task, resource=modules[task.resource])
+    return task
 
 
 def _bind_job(job: Value, modules: Mapping[str, Link]) -> Value:

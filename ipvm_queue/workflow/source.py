@@ -7,11 +7,13 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from ipvm_queue.errors import CodecError, DocumentError, Fault, LimitError
 from ipvm_queue.ipld import Link, Value, check, decode
-from ipvm_queue.workflow.limits import DocumentLimits
+
+if TYPE_CHECKING:
+    from ipvm_queue.workflow.limits import DocumentLimits
 
 _CBOR_MAPS: Final = range(0xA0, 0xC0)
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")

@@ -19,8 +19,20 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
 
 _POWERS: Final = {
-    **{"pico": -12, "nano": -9, "micro": -6, "milli": -3, "centi": -2, "deci": -1, "deca": 1, "hecto": 2},
-    **{"kilo": 3, "mega": 6, "giga": 9, "tera": 12, "peta": 15, "exa": 18},
+    "pico": -12,
+    "nano": -9,
+    "micro": -6,
+    "milli": -3,
+    "centi": -2,
+    "deci": -1,
+    "deca": 1,
+    "hecto": 2,
+    "kilo": 3,
+    "mega": 6,
+    "giga": 9,
+    "tera": 12,
+    "peta": 15,
+    "exa": 18,
 }
 _SI: Final = {name: Fraction(10) ** power for name, power in _POWERS.items()}
 _BINARY: Final = {
@@ -49,14 +61,17 @@ class Quantity:
         amount, factor = value, Fraction(1)
         if type(value) is list:
             if not _PLAIN_LENGTH <= len(value) <= _PREFIXED_LENGTH or any(type(word) is not str for word in value[1:]):
-                return self._bad(path, reading, f"{path[-1]!r} is written like {self.example}")
+                reading.faults.add("bad-unit", f"{path[-1]!r} is written like {self.example}", path)
+                return None
             amount = value[0]
             found = self._factor(value[1:], path, reading)
             if found is None:
                 return None
             factor = found
         if type(amount) not in (int, float) or not isfinite(amount):
-            return self._bad(path, reading, f"{path[-1]!r} is written like {self.example}, this is {kind_of(value)}")
+            message = f"{path[-1]!r} is written like {self.example}, this is {kind_of(value)}"
+            reading.faults.add("bad-unit", message, path)
+            return None
         total = Fraction(amount) * factor
         if total <= 0:
             reading.faults.add("bad-limit", f"{path[-1]!r} is more than 0, this is {amount}", path)
@@ -65,9 +80,6 @@ class Quantity:
             reading.faults.add("bad-limit", f"{path[-1]!r} is at most {self.most} {self.base}", path)
             return None
         return total
-
-    def _bad(self, path: Path, reading: Reading, message: str) -> None:
-        reading.faults.add("bad-unit", message, path)
 
     def _factor(self, words: list[str], path: Path, reading: Reading) -> Fraction | None:
         prefix, unit = words if len(words) > 1 else (None, words[0])
