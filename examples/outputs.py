@@ -1,4 +1,4 @@
-"""Print what `ipvm-submit --json` answered, one line a job: `ipvm-submit --json job.json | python3 examples/outputs.py`."""
+"""Print what `ipvm-submit --json` answered, one line a job: pipe it in."""
 
 from __future__ import annotations
 
