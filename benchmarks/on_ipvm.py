@@ -1,0 +1,81 @@
+"""The product on the same work: a job document to `Client.submit`, a worker of two children, receipts back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import guest
+import shapes
+from measure import Broker, family
+
+from ipvm_queue import Client
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from shapes import Shape
+
+ROOT = Path(__file__).parent.parent
+WARM_UP_TASKS = 64
+
+
+class Ipvm:
+    """One `celery -A workers.wasm worker` with two prefork children, on a Valkey and with a key of its own."""
+
+    name = "ipvm"
+
+    def __enter__(self) -> Self:
+        self._home = tempfile.TemporaryDirectory(prefix="ipvm-benchmark-")
+        self.broker = Broker().__enter__()
+        os.environ |= {
+            "IPVM_BROKER_URL": self.broker.url,
+            "XDG_CONFIG_HOME": self._home.name,
+            "XDG_CACHE_HOME": self._home.name,
+            "XDG_DATA_HOME": self._home.name,
+        }
+        self._worker = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "workers.wasm", "worker", "-P", "prefork", "-c", "2", "-l", "ERROR"],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=sys.stderr,
+        )
+        self._client = Client(self.broker.url)
+        self._scalars = str(self._client.blocks.put(guest.SCALARS))
+        self._total = str(self._client.blocks.put(guest.TOTAL))
+        for _ in range(2):
+            self.run(shapes.reduce(WARM_UP_TASKS), 60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self._worker.terminate()
+        try:
+            self._worker.wait(40)
+        except subprocess.TimeoutExpired:
+            self._worker.kill()
+            self._worker.wait()
+        self.broker.__exit__()
+        self._home.cleanup()
+
+    def pids(self) -> list[int]:
+        """List the worker and its children."""
+        return family(self._worker.pid)
+
+    def prepare(self, shape: Shape) -> dict:
+        """Write the job document of a shape."""
+        return shape.document(self._scalars, self._total)
+
+    def latency(self, first: int) -> int:
+        """One task, submitted and waited for."""
+        return self.run(shapes.Shape("independent", (shapes.Node("sum2", (first, 1)),)), 60)[0]
+
+    def run(self, shape: Shape, timeout: float) -> list[int]:
+        """Run all nodes; answers the sinks' results."""
+        run = self._client.submit(self.prepare(shape))
+        run.wait(timeout)
+        return [run[shapes.label(sink)].ok for sink in shape.sinks]
