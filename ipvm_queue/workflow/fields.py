@@ -58,14 +58,15 @@ def _read_module(value: Value, path: Path, reading: Reading) -> Link | str | Pro
     return _link_or_promise(value, path, reading, "the CID of a Wasm module, or a promise of one")
 
 
-def _read_uri(value: Value, path: Path, reading: Reading) -> Link | str | Promise | None:
+def _read_uri(value: Value, path: Path, reading: Reading) -> str | Promise | None:
     if type(value) is str:
         if _URI.fullmatch(value):
             return value
         hint = "an effect is about a URI: dns://example.com?TYPE=TXT, did:key:z6Mk…, https://…"
         reading.faults.add("bad-uri", f"{value[:80]!r} is not a URI", path, hint=hint)
         return None
-    return _link_or_promise(value, path, reading, "a URI, or a promise of one")
+    found = _link_or_promise(value, path, reading, "a URI, or a promise of one")
+    return f"ipfs://{found}" if isinstance(found, Link) else found
 
 
 def _link_or_promise(value: Value, path: Path, reading: Reading, words: str) -> Link | Promise | None:

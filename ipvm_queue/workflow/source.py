@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from ipvm_queue.errors import CodecError, DocumentError, Fault, LimitError
 from ipvm_queue.ipld import Link, Value, check, decode
+from ipvm_queue.workflow.checks import refuse
+from ipvm_queue.workflow.shapes import Reading
+from ipvm_queue.workflow.unfit import Unfit, note_unfit
 
 if TYPE_CHECKING:
     from ipvm_queue.workflow.limits import DocumentLimits
@@ -40,8 +43,10 @@ def parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimit
         check(source.value, max_depth=limits.depth)
     except LimitError as error:
         _refuse("too-deep", error.message, name, hint="flatten the inputs, or put them in a block and link to it")
-    except CodecError as error:
-        _refuse("not-ipld", error.message, name)
+    except CodecError:
+        reading = Reading()
+        note_unfit(source.value, reading.faults)
+        refuse(source, reading)
     return source
 
 
@@ -71,7 +76,7 @@ def _parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimi
 def _parse_json(text: str, name: str) -> Source:
     decoder = _DagJson()
     try:
-        value = json.loads(text, object_pairs_hook=decoder.read_map, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=decoder.read_map, parse_constant=_read_constant)
     except json.JSONDecodeError as error:
         excerpt = text.splitlines()[error.lineno - 1] if error.pos < len(text) else ""
         fault = Fault(
@@ -80,8 +85,8 @@ def _parse_json(text: str, name: str) -> Source:
         raise DocumentError([fault], name=name) from error
     except RecursionError:
         _refuse("too-deep", f"{name} is nested far too deep", name)
-    except (CodecError, ValueError) as error:
-        _refuse("not-json", f"{name} is not DAG-JSON: {error}", name, hint=getattr(error, "hint", None))
+    except ValueError as error:
+        _refuse("not-json", f"{name} is not JSON: {error}", name)
     if _SURROGATE.search(text):
         try:
             json.dumps(value, ensure_ascii=False, default=str).encode()
@@ -106,19 +111,22 @@ class _DagJson:
 def _special(value: dict[str, Value]) -> Value:
     inner = value["/"]
     if len(value) == 1 and type(inner) is str:
-        return Link.parse(inner)
+        try:
+            return Link.parse(inner)
+        except CodecError as error:
+            return Unfit("bad-cid", error.message, error.hint)
     if len(value) == 1 and type(inner) is dict and len(inner) == 1 and type(inner.get("bytes")) is str:
         text: str = inner["bytes"]
         try:
             return b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except Base64Error as error:
-            raise CodecError(f"not base64: {text[:80]!r}") from error
+        except Base64Error:
+            return Unfit("bad-bytes", f"not base64: {text[:80]!r}")
     hint = 'links are {"/": "bafy…"}, bytes {"/": {"bytes": "base64"}}'
-    raise CodecError("a map with the key '/' is a link or bytes", hint=hint)
+    return Unfit("reserved-key", "a map with the key '/' is a link or bytes", hint)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise CodecError(f"{name} has no IPLD form")
+def _read_constant(name: str) -> Unfit:
+    return Unfit("not-finite", f"numbers are finite, this is {name}")
 
 
 def _refuse(code: str, message: str, name: str, *, hint: str | None = None) -> NoReturn:
