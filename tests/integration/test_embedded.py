@@ -164,7 +164,7 @@ def test_a_killed_holder_takes_the_stack_with_it(settings, holder):
 
 
 def test_a_killed_supervisor_takes_the_stack_with_it_and_the_next_one_starts(settings, holder):
-    """A kill -9 of the supervisor leaves nothing behind, and a new stack starts over its stale socket, with the data."""
+    """A kill -9 of the supervisor leaves nothing, and a new stack starts over its stale socket, with the data."""
     _process, url = holder()
     with client(url) as valkey:
         valkey.set("kept", "yes")
