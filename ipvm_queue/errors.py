@@ -7,6 +7,7 @@
       │     └── KeyFileError         2  a key file cannot be read or used
       ├── DocumentError              2  a job document has faults (all of them listed)
       │     └── SignatureError       2  a signature does not verify
+      ├── ModuleError              2  bytes that are no Wasm module we run, or a call that does not fit it
       ├── CodecError                 2  bytes that are not what they claim to be
       │     └── LimitError           2  bytes that are too many or too deep
       ├── BlockError                 2  a block is wrong
@@ -100,6 +101,13 @@ class SignatureError(DocumentError):
 
     def __init__(self, message: str, *, path: str = "signature", hint: str | None = None) -> None:
         super().__init__([Fault("signature", message, path=path, hint=hint)])
+
+
+class ModuleError(IpvmError):
+    """Raised when bytes are no Wasm module that can be run, or a call does not fit what the module exports."""
+
+    code = "module"
+    exit_code = 2
 
 
 class CodecError(IpvmError):

@@ -1,0 +1,184 @@
+"""Compiled modules on disk: made by the compile child, kept in a private directory, checked before every load.
+
+An artefact is native code: whoever can change one can run anything, and a flipped bit can end the process. So the
+directory belongs to the user alone, and each file starts with a digest over engine, CID and code. What fails the check
+is thrown away and compiled again. A module that cannot be compiled is remembered for a while, so that it does not keep
+every worker busy in turn.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ipvm_queue.errors import UsageError
+from ipvm_queue.wasm import compile as compiler
+from ipvm_queue.wasm.engine import engine_key
+from ipvm_queue.wasm.outcome import CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ipvm_queue.ipld import Link
+
+_DIGEST_BYTES: Final = 32
+_MESSAGE_CHARS: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class CompileLimits:
+    """What compiling one module may use, and what is kept: seconds of CPU, seconds of wall clock, bytes, seconds."""
+
+    cpu: int = 60
+    wall: float = 120.0
+    address_space: int = 4 << 30
+    failure_lifetime: float = 600.0
+    cache_bytes: int = 2 << 30
+
+
+class Artefacts:
+    """The artefacts of this engine under `directory`; raises `UsageError` if the directory is not the user's own."""
+
+    def __init__(self, directory: Path, limits: CompileLimits) -> None:
+        self._key = engine_key()
+        self._directory = directory / self._key
+        self._limits = limits
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        status = self._directory.lstat()
+        if status.st_uid != os.getuid() or self._directory.is_symlink():
+            raise UsageError(
+                f"{self._directory} holds native code and is not yours", hint="point the module cache elsewhere"
+            )
+        self._directory.chmod(0o700)
+
+    def load(self, cid: Link, kind: str, data: bytes) -> bytes:
+        """Return the artefact of the module in `data`, compiled now if it is not there yet; raises `CallError`."""
+        path = self._directory / f"{cid.key}.cwasm"
+        code = self._checked(path, cid)
+        if code is None:
+            self._raise_known_failure(cid)
+            with self._lock(cid):
+                code = self._checked(path, cid)  # another worker may have been faster
+                if code is None:
+                    self._raise_known_failure(cid)
+                    code = self._compile(path, cid, kind, data)
+        return code
+
+    def discard(self, cid: Link) -> None:
+        """Forget an artefact that the engine will not load."""
+        (self._directory / f"{cid.key}.cwasm").unlink(missing_ok=True)
+
+    def _checked(self, path: Path, cid: Link) -> bytes | None:
+        try:
+            with path.open("rb") as file:
+                digest = file.read(_DIGEST_BYTES)
+                code = file.read()
+        except FileNotFoundError:
+            return None
+        if digest != self._digest(cid, code):
+            path.unlink(missing_ok=True)
+            return None
+        with suppress(OSError):
+            os.utime(path)  # the least recently used go first
+        return code
+
+    def _digest(self, cid: Link, code: bytes) -> bytes:
+        digest = hashlib.sha256(f"{self._key} {cid.key} ".encode())
+        digest.update(code)
+        return digest.digest()
+
+    def _compile(self, path: Path, cid: Link, kind: str, data: bytes) -> bytes:
+        with tempfile.TemporaryDirectory(dir=self._directory, prefix="tmp-") as scratch:
+            output = Path(scratch) / "code"
+            try:
+                self._run_child(kind, output, data)
+            except CallError as failure:
+                self._remember(cid, failure)
+                raise
+            code = output.read_bytes()
+            complete = Path(scratch) / "complete"
+            complete.write_bytes(self._digest(cid, code) + code)
+            complete.replace(path)
+        self._evict(keep=path)
+        return code
+
+    def _run_child(self, kind: str, output: Path, data: bytes) -> None:
+        limits = self._limits
+        command = [
+            sys.executable,
+            "-P",
+            compiler.__file__,
+            kind,
+            str(output),
+            str(limits.cpu),
+            str(limits.address_space),
+        ]
+        try:
+            done = subprocess.run(command, input=data, capture_output=True, timeout=limits.wall, check=False)  # noqa: S603
+        except subprocess.TimeoutExpired as error:
+            raise CallError("compile-limit", f"compiling took more than {limits.wall:g} s", "guest") from error
+        except OSError as error:
+            raise CallError("host", f"the compiler did not start: {error}", "runner") from error
+        if done.returncode == compiler.INVALID:
+            raise CallError("invalid-module", done.stdout.decode(errors="replace")[:_MESSAGE_CHARS], "guest")
+        if done.returncode < 0:
+            raise CallError(
+                "compile-limit",
+                f"compiling used more than {limits.cpu} s of CPU or {limits.address_space >> 20} MiB of memory",
+                "guest",
+            )
+        if done.returncode:
+            last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            raise CallError("compile-limit", f"the compiler failed: {last[:_MESSAGE_CHARS]}", "guest")
+
+    def _failure_path(self, cid: Link) -> Path:
+        return self._directory / f"{cid.key}.failed"
+
+    def _remember(self, cid: Link, failure: CallError) -> None:
+        if failure.fault != "runner":
+            record = [failure.code.removeprefix("wasm/"), failure.message, time.time() + self._limits.failure_lifetime]
+            self._failure_path(cid).write_text(json.dumps(record))
+
+    def _raise_known_failure(self, cid: Link) -> None:
+        path = self._failure_path(cid)
+        try:
+            code, message, until = json.loads(path.read_text())
+        except (FileNotFoundError, ValueError):
+            return
+        if until > time.time():
+            raise CallError(code, message, "guest")
+        path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _lock(self, cid: Link) -> Iterator[None]:
+        path = self._directory / f"{cid.key}.lock"
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)  # at worst two compile the same module
+
+    def _evict(self, keep: Path) -> None:
+        files = []
+        for path in self._directory.glob("*.cwasm"):
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                files.append((status.st_mtime, status.st_size, path))
+        excess = sum(size for _, size, _ in files) - self._limits.cache_bytes
+        for _, size, path in sorted(files):
+            if excess <= 0:
+                return
+            if path != keep:
+                path.unlink(missing_ok=True)
+                excess -= size

@@ -1,0 +1,93 @@
+"""`Executor`: runs one call at a time, each in a store and an instance of its own, with modules kept warm between."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+import wasmtime
+from wasmtime import _func
+
+from ipvm_queue.errors import ModuleError
+from ipvm_queue.wasm.artefacts import Artefacts, CompileLimits
+from ipvm_queue.wasm.core import CoreGuest
+from ipvm_queue.wasm.engine import ENGINE, current_engine
+from ipvm_queue.wasm.host import Host
+from ipvm_queue.wasm.module import inspect
+from ipvm_queue.wasm.outcome import CallError, Limits, Outcome
+from ipvm_queue.wasm.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ipvm_queue.ipld import Link, Value
+    from ipvm_queue.wasm.module import ModuleInfo
+
+WARM_MODULES: Final = 32
+
+
+class Executor:
+    """Runs Wasm by CID, deterministically and contained.
+
+    `get_block` brings a module's bytes, or a block that a guest reads, and raises `MissingBlockError`; `cache_dir`
+    is where compiled modules are kept. Make it in the process that uses it, never before a fork, and use it from
+    one thread. Raises `UsageError` if the cache directory belongs to someone else.
+    """
+
+    def __init__(
+        self,
+        get_block: Callable[[Link], bytes],
+        cache_dir: Path,
+        *,
+        compile_limits: CompileLimits = CompileLimits(),  # noqa: B008 - frozen
+    ) -> None:
+        self._engine = current_engine()
+        self._artefacts = Artefacts(cache_dir, compile_limits)
+        self._host = Host(get_block)
+        self._guests: OrderedDict[bytes, CoreGuest] = OrderedDict()
+
+    def run(self, module: Link, func: str, params: list[Value], limits: Limits) -> Outcome:
+        """Call an export of a module; whatever it does, what comes back is an outcome."""
+        self._host.begin()
+        _func.LAST_EXCEPTION = None  # a module global of wasmtime-py: what one call raised would surface in the next
+        try:
+            guest = self._guests.get(module.bytes)
+            if guest is None:
+                guest = self._load(module)
+            else:
+                self._guests.move_to_end(module.bytes)
+        except CallError as failure:
+            return Outcome({"error": failure.as_dict()}, 0, failure.cacheable, ENGINE)
+        with Store(self._engine, limits, component=guest.component) as store:
+            try:
+                return Outcome(guest.call(store, func, params), store.gas_used(), True, ENGINE)  # noqa: FBT003
+            except CallError as failure:
+                cause = self._host.explain(failure)
+                return Outcome({"error": cause.as_dict()}, store.gas_used(), cause.cacheable, ENGINE)
+
+    def close(self) -> None:
+        """Let go of the warm modules."""
+        self._guests.clear()
+
+    def _load(self, module: Link) -> CoreGuest:
+        data = self._host.read(module)
+        if not module.matches(data):
+            raise CallError("host", f"the block of {module} does not hash to its CID", "runner")
+        try:
+            info = inspect(data)
+        except ModuleError as error:
+            raise CallError("invalid-module", error.message, "guest") from error
+        try:
+            guest = self._prepare(module, data, info)
+        except wasmtime.WasmtimeError:  # an artefact of another machine: its processor had what ours has not
+            self._artefacts.discard(module)
+            guest = self._prepare(module, data, info)
+        self._guests[module.bytes] = guest
+        if len(self._guests) > WARM_MODULES:
+            self._guests.popitem(last=False)
+        return guest
+
+    def _prepare(self, module: Link, data: bytes, info: ModuleInfo) -> CoreGuest:
+        code = self._artefacts.load(module, info.kind, data)
+        return CoreGuest(self._engine, code, info, self._host)

@@ -1,0 +1,119 @@
+"""Traps and engine errors in our words: one stable code each, and whose fault it is."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from ctypes import byref
+from typing import Any, Final
+
+from wasmtime import _ffi as ffi
+
+from ipvm_queue.wasm.outcome import CallError
+
+_GUEST_TRAPS: Final = {
+    1: "memory-out-of-bounds",
+    2: "heap-misaligned",
+    3: "table-out-of-bounds",
+    4: "indirect-call-to-null",
+    5: "bad-signature",
+    6: "integer-overflow",
+    7: "integer-division-by-zero",
+    8: "bad-conversion-to-integer",
+    9: "unreachable",
+}
+_WORDS: Final = {  # a component's trap has no number, only these words
+    "all fuel consumed": "out-of-gas",
+    "wasm trap: interrupt": "time-limit",
+    "call stack exhausted": "stack-overflow",
+    "out of bounds memory access": "memory-out-of-bounds",
+    "undefined element: out of bounds table access": "table-out-of-bounds",
+    "uninitialized element": "indirect-call-to-null",
+    "indirect call type mismatch": "bad-signature",
+    "integer overflow": "integer-overflow",
+    "integer divide by zero": "integer-division-by-zero",
+    "invalid conversion to integer": "bad-conversion-to-integer",
+    "wasm `unreachable` instruction executed": "unreachable",
+    "memory minimum size": "memory-limit",
+    "memory count too high": "memory-limit",
+    "table minimum size": "table-limit",
+    "table count too high": "table-limit",
+    "instance count too high": "instance-limit",
+    "too much data is being copied": "output-limit",
+    "has not been defined": "forbidden-import",
+    "unknown import": "forbidden-import",
+    "Cannot allocate memory": "host",
+}
+_REQUESTOR: Final = frozenset(("out-of-gas", "time-limit", "memory-limit"))
+_LIMITS: Final = frozenset(("stack-overflow", "table-limit", "instance-limit", "output-limit"))
+_STACK_OVERFLOW: Final = 0
+_INTERRUPT: Final = 10
+_OUT_OF_FUEL: Final = 11
+_NUMBERS: Final = {
+    _STACK_OVERFLOW: "stack-overflow",
+    _INTERRUPT: "time-limit",
+    _OUT_OF_FUEL: "out-of-gas",
+    **_GUEST_TRAPS,
+}
+_SENTENCES: Final = {
+    "out-of-gas": "the call used up its gas",
+    "time-limit": "the call ran longer than its time limit",
+    "stack-overflow": "the call nested too deep for its stack",
+    "memory-limit": "the module wants more memory than its limit",
+    "table-limit": "the module wants larger or more tables than are allowed",
+    "instance-limit": "the component holds more instances than are allowed",
+    "output-limit": "the result holds too much data",
+}
+_GUEST_CODES: Final = frozenset(_GUEST_TRAPS.values())
+_FRAME: Final = re.compile(r"^\s*\d+:\s+0x[0-9a-f]+ - .*$|^note: .*$", re.MULTILINE)
+_MESSAGE_CHARS: Final = 2000
+
+
+def trap_failure(trap: Any) -> CallError:
+    """Return the failure for a `wasm_trap_t*`, and free it."""
+    number = ctypes.c_uint8()
+    code = _NUMBERS.get(number.value) if ffi.wasmtime_trap_code(trap, byref(number)) else None
+    text = ffi.wasm_byte_vec_t()
+    ffi.wasm_trap_message(trap, byref(text))
+    message = _taken(text)
+    ffi.wasm_trap_delete(trap)
+    return _failure(code, message)
+
+
+def error_failure(error: Any) -> CallError:
+    """Return the failure for a `wasmtime_error_t*`, and free it."""
+    text = ffi.wasm_byte_vec_t()
+    ffi.wasmtime_error_message(error, byref(text))
+    message = _taken(text)
+    ffi.wasmtime_error_delete(error)
+    return _failure(None, message)
+
+
+def _taken(text: Any) -> str:
+    message = ctypes.string_at(text.data, text.size).rstrip(b"\0").decode(errors="replace")
+    ffi.wasm_byte_vec_delete(byref(text))
+    return message
+
+
+def _failure(code: str | None, message: str) -> CallError:
+    message = _FRAME.sub("", message).strip()[:_MESSAGE_CHARS]  # frames hold names that the guest chose
+    if code is None:
+        code = next((code for words, code in _WORDS.items() if words in message), "trap")
+    sentence = _SENTENCES.get(code)
+    if code == "host":
+        return CallError("host", message, "runner")
+    if code in _REQUESTOR:
+        return CallError(code, sentence or message, "requestor")
+    if code in _LIMITS:
+        return CallError(code, sentence or message, "guest")
+    return CallError(code, _last_line(message), "guest", cacheable=code in _GUEST_CODES)
+
+
+def _last_line(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1].removeprefix("wasm trap: ") if lines else "the module trapped"
+
+
+def gas_exhausted() -> CallError:
+    """Return the failure of a call whose host work cost more gas than it had."""
+    return CallError("out-of-gas", _SENTENCES["out-of-gas"], "requestor")
