@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import cbrrr
 
+from ipvm_queue.ipld import codec_cbor2
 from ipvm_queue.ipld import value as ipld
 from ipvm_queue.ipld.link import Link
-from ipvm_queue.ipld.value import Value
+
+if TYPE_CHECKING:
+    from ipvm_queue.ipld.value import Value
 
 NAME: Final = "cbrrr"
+# Heads of lists and maps that hold something; inside strings the same bytes mean nothing, so a count is an upper bound.
+_HEADS: Final = bytes((*range(0x81, 0x9C), *range(0xA1, 0xBC)))
+_NO_HEADS: Final = bytes(set(range(256)) - set(_HEADS))
+_NO_LONG_LISTS: Final = bytes(set(range(256)) - set(range(0x98, 0x9C)))
+_SMALL: Final = 4096
+_MAX_CELLS: Final = 1 << 24
 
 
-def encode(value: Value) -> bytes:
-    """Return the DAG-CBOR of `value`."""
+def encode(value: Value, max_depth: int) -> bytes:
+    """Return the DAG-CBOR of `value`; cbrrr would follow a list that holds itself until memory ends."""
+    ipld.check_depth(value, max_depth=max_depth)
     return cbrrr.encode_dag_cbor(value, cid_type=Link)  # type: ignore[no-any-return]
 
 
 def decode(data: bytes, max_depth: int) -> Value:
-    """Return the value that `data` encodes; cbrrr does not recurse, so the depth is checked after it."""
+    """Return the value that `data` encodes.
+
+    cbrrr refuses everything that DAG-CBOR forbids, but has no limit on depth and allocates each list at its claimed
+    length before it reads an item, so that list heads nested in each other cost their square. Data that could be
+    such are left to cbor2.
+    """
+    if len(data) > _SMALL and len(data.translate(None, _NO_LONG_LISTS)) * len(data) > _MAX_CELLS:
+        return codec_cbor2.decode(data, max_depth)
     value = cbrrr.decode_dag_cbor(data, cid_ctor=Link)
-    ipld.check(value, max_depth=max_depth)
+    if len(data) > max_depth and len(data.translate(None, _NO_HEADS)) > max_depth:
+        ipld.check_depth(value, max_depth=max_depth)
     return value

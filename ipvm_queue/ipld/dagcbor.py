@@ -23,35 +23,49 @@ except ImportError:
 
 CODEC: Final[str] = codec.NAME
 MAX_BYTES: Final = 64 * 1024 * 1024
+_MAX_EXPLAINED: Final = 64 * 1024
 
 
-def encode(value: Value) -> bytes:
-    """Return the one DAG-CBOR encoding of `value`; raises `CodecError` for what is not IPLD."""
+def encode(value: Value, *, max_depth: int = MAX_DEPTH) -> bytes:
+    """Return the one DAG-CBOR encoding of `value`.
+
+    Raises `CodecError` for what is not IPLD and `LimitError` for what is more than `max_depth` deep.
+    """
     try:
-        return codec.encode(value)
+        return codec.encode(value, max_depth)
     except CodecError:
         raise
     except Exception as error:
-        ipld.check(value)
+        ipld.check(value, max_depth=max_depth)
         raise CodecError(f"not encodable as DAG-CBOR: {error}") from error
 
 
 def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Value:
-    """Return the value that `data` encodes; raises `CodecError` unless it is exactly one canonical DAG-CBOR item."""
+    """Return the value that `data` encodes.
+
+    Raises `CodecError` unless it is exactly one canonical DAG-CBOR item, `LimitError` where it is too long or too deep.
+    """
     if len(data) > max_bytes:
         raise LimitError(f"{len(data)} bytes of DAG-CBOR, at most {max_bytes} are read")
     try:
         return codec.decode(data, max_depth)
-    except CodecError:
+    except LimitError:
         raise
     except Exception as error:
         raise CodecError(f"not DAG-CBOR: {explain(data) or error}") from error
 
 
 def explain(data: bytes) -> str | None:
-    """Return what the reference codec finds wrong with `data`, in one line; None if nothing."""
+    """Return what the reference codec finds wrong with `data`, in one line.
+
+    None if it finds nothing, or if the data are too long (64 KiB) or too deep for it: it is slow and recurses.
+    """
+    if len(data) > _MAX_EXPLAINED:
+        return None
     try:
         dag_cbor.decode(data)
+    except RecursionError:
+        return None
     except Exception as error:  # noqa: BLE001 - its errors have no common root
         return str(error).strip().splitlines()[0]
     return None

@@ -10,35 +10,65 @@ from ipvm_queue.ipld.link import Link
 
 Value: TypeAlias = Any  # None | bool | int | float | str | bytes | list[Value] | dict[str, Value] | Link
 MAX_DEPTH: Final = 64
-_PLAIN: Final = frozenset((str, bool, type(None), bytes, Link))
+_PLAIN: Final = frozenset((bool, type(None), bytes, Link))
+_BOXES: Final = frozenset((dict, list))
 _INT_LIMIT: Final = 1 << 64
 
 
 def check(value: Value, *, max_depth: int = MAX_DEPTH) -> None:
     """Raise `CodecError` unless `value` is IPLD and at most `max_depth` deep; never recurses."""
     level = [value]
-    depth = 0
-    while level:
+    for _ in range(max_depth + 1):
         below: list[Value] = []
         for item in level:
             kind = type(item)
-            if kind in _PLAIN:
-                continue
             if kind is dict:
-                if not all(type(key) is str for key in item):
-                    raise CodecError("an IPLD map has only text keys")
+                for key in item:
+                    _check_key(key)
                 below.extend(item.values())
             elif kind is list:
                 below.extend(item)
-            elif kind is int:
-                if not -_INT_LIMIT <= item < _INT_LIMIT:
-                    raise CodecError(f"the integer {item} does not fit in 64 bits")
-            elif kind is float:
-                if not isfinite(item):
-                    raise CodecError(f"{item} has no IPLD form")
-            else:
-                raise CodecError(f"{kind.__name__} is not an IPLD kind")
-        if below and depth >= max_depth:
-            raise LimitError(f"nested more than {max_depth} deep")
+            elif kind not in _PLAIN:
+                _check_scalar(item)
+        if not below:
+            return
         level = below
-        depth += 1
+    raise LimitError(f"nested more than {max_depth} deep")
+
+
+def check_depth(value: Value, *, max_depth: int = MAX_DEPTH) -> None:
+    """Raise `LimitError` when `value` is more than `max_depth` deep; looks at nothing else and never recurses."""
+    level = [value] if type(value) in _BOXES else []
+    for _ in range(max_depth):
+        level = [item for box in level for item in (box.values() if type(box) is dict else box) if type(item) in _BOXES]
+        if not level:
+            return
+    if any(level):
+        raise LimitError(f"nested more than {max_depth} deep")
+
+
+def _check_key(key: object) -> None:
+    if type(key) is not str:
+        raise CodecError(f"an IPLD map has only text keys, not {type(key).__name__}")
+    _check_text(key)
+
+
+def _check_scalar(item: object) -> None:
+    if type(item) is str:
+        _check_text(item)
+    elif type(item) is int:
+        if not -_INT_LIMIT <= item < _INT_LIMIT:
+            raise CodecError("an integer does not fit in 64 bits")
+    elif type(item) is float:
+        if not isfinite(item):
+            raise CodecError(f"{item} has no IPLD form")
+    else:
+        raise CodecError(f"{type(item).__name__} is not an IPLD kind")
+
+
+def _check_text(text: str) -> None:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise CodecError(f"text with a lone surrogate at {error.start} is not Unicode") from error
