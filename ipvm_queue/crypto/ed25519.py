@@ -16,7 +16,10 @@ SIGNATURE_BYTES: Final = 64
 _MULTICODEC: Final = b"\xed\x01"
 _KEY_BYTES: Final = 32
 _PREFIX: Final = "did:key:"
-# Public keys of order 1, 2, 4 and 8: a signature under one of them verifies for every message.
+_HINT: Final = "did:key:z6Mk… is expected"
+_MAX_DID: Final = 128
+_FIELD: Final = 2**255 - 19
+# Public keys of order 1, 2, 4 and 8, in their canonical encodings: a signature under one of them verifies for every message.
 _SMALL_ORDER: Final = frozenset(
     bytes.fromhex(key)
     for key in (
@@ -30,10 +33,6 @@ _SMALL_ORDER: Final = frozenset(
         "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
         "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
         "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
     )
 )
 
@@ -70,23 +69,25 @@ class Signer:
 
 def did_of(public_key: bytes) -> str:
     """Return the did:key of 32 public key bytes."""
-    return _PREFIX + multibase.encode(_MULTICODEC + public_key, "base58btc")
+    return _PREFIX + str(multibase.encode(_MULTICODEC + public_key, "base58btc"))
 
 
 @lru_cache(maxsize=4096)
 def public_key(did: str) -> Ed25519PublicKey:
     """Return the key of a did:key; raises `CodecError` for another method, another suite or a weak key."""
+    if not did.startswith(_PREFIX + "z") or len(did) > _MAX_DID:
+        raise CodecError(f"not a DID that can be used here: {did[:80]!r}", hint=_HINT)
     try:
-        if not did.startswith(_PREFIX + "z"):
-            raise ValueError("not a did:key")  # noqa: TRY301 - one error for all that can be wrong with the text
         binary = multibase.decode(did.removeprefix(_PREFIX))
     except Exception as error:
-        raise CodecError(f"not a DID that can be used here: {did[:80]!r}", hint="did:key:z6Mk… is expected") from error
+        raise CodecError(f"not a DID that can be used here: {did[:80]!r}", hint=_HINT) from error
     key = binary.removeprefix(_MULTICODEC)
     if not binary.startswith(_MULTICODEC) or len(key) != _KEY_BYTES:
-        raise CodecError(f"{did[:80]} is not an Ed25519 did:key")
+        raise CodecError(f"{did} is not an Ed25519 did:key", hint=_HINT)
+    if int.from_bytes(key, "little") % 2**255 >= _FIELD:
+        raise CodecError(f"{did} is not the canonical encoding of its key", hint=_HINT)
     if key in _SMALL_ORDER:
-        raise CodecError(f"{did} is a key of small order: anyone can sign for it")
+        raise CodecError(f"{did} is a key of small order: anyone can sign for it", hint=_HINT)
     return Ed25519PublicKey.from_public_bytes(key)
 
 

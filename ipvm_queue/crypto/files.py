@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -16,8 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from ipvm_queue.crypto.ed25519 import Signer
 from ipvm_queue.errors import KeyFileError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_MAX_BYTES: Final = 64 * 1024
 
 
 def load_signer(path: Path, *, create: bool = False) -> Signer:
@@ -25,21 +27,21 @@ def load_signer(path: Path, *, create: bool = False) -> Signer:
 
     Raises `KeyFileError` when the file is missing, unreadable, open to others or no Ed25519 key.
     """
-    if create and not path.exists():
-        try:
-            return save_signer(Signer.generate(), path)
-        except FileExistsError:
-            pass  # another process made it between the look and the write
     try:
-        data = path.read_bytes()
-        exposed = path.stat().st_mode & 0o077
+        with path.open("rb") as file:
+            exposed = os.fstat(file.fileno()).st_mode & 0o077
+            pem = file.read(_MAX_BYTES)
+    except FileNotFoundError as error:
+        if create:
+            return _create(path)
+        raise KeyFileError(f"there is no key {path}", hint="make one with: ipvm key new") from error
     except OSError as error:
-        raise KeyFileError(f"cannot read the key {path}: {error.strerror}", hint="make one with: ipvm key new") from error
+        raise KeyFileError(f"cannot read the key {path}: {error.strerror}") from error
     if exposed:
         raise KeyFileError(f"the key {path} can be read by others", hint=f"chmod 600 {path}")
     try:
-        key = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError) as error:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyFileError(f"{path} is not an unencrypted PEM private key") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError(f"{path} holds another kind of key", hint="Ed25519 is expected: ipvm key new")
@@ -47,19 +49,33 @@ def load_signer(path: Path, *, create: bool = False) -> Signer:
 
 
 def save_signer(signer: Signer, path: Path) -> Signer:
-    """Write a new key file (never over an old one: `FileExistsError`) and return the signer."""
+    """Write a new key file (never over an old one: `FileExistsError`) and return the signer.
+
+    Raises `KeyFileError` when the file cannot be written.
+    """
     pem = signer.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, partial = mkstemp(dir=path.parent, prefix=f".{path.name}.")  # a name of its own, mode 0600
+    except OSError as error:
+        raise KeyFileError(f"cannot write the key {path}: {error.strerror}") from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(pem)
+            file.flush()
+            os.fsync(descriptor)
         os.link(partial, path)  # atomic, and fails where a key stands already
     except FileExistsError:
         raise
     except OSError as error:
         raise KeyFileError(f"cannot write the key {path}: {error.strerror}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        Path(partial).unlink(missing_ok=True)
     return signer
+
+
+def _create(path: Path) -> Signer:
+    try:
+        return save_signer(Signer.generate(), path)
+    except FileExistsError:  # another process made it between the look and the write
+        return load_signer(path)

@@ -1,7 +1,34 @@
 """Content addressing: links, strict DAG-CBOR, DAG-JSON, blocks and CAR files, with limits on size and depth."""
 
-from ipvm_queue.ipld.dagcbor import CODEC, cid_of, decode, encode
-from ipvm_queue.ipld.link import DAG_CBOR, RAW, Link
+from ipvm_queue.ipld.block import Block
+from ipvm_queue.ipld.car import Car, CarLimits, car_parts, read_car, write_car
+from ipvm_queue.ipld.dagcbor import CODEC, MAX_BYTES, cid_of, decode, encode, explain
+from ipvm_queue.ipld.dagjson import from_json, from_plain, to_json, to_plain
+from ipvm_queue.ipld.link import DAG_CBOR, DAG_PB, RAW, Link
 from ipvm_queue.ipld.value import MAX_DEPTH, Value, check
 
-__all__ = ["CODEC", "DAG_CBOR", "MAX_DEPTH", "RAW", "Link", "Value", "check", "cid_of", "decode", "encode"]
+__all__ = [
+    "CODEC",
+    "DAG_CBOR",
+    "DAG_PB",
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "RAW",
+    "Block",
+    "Car",
+    "CarLimits",
+    "Link",
+    "Value",
+    "car_parts",
+    "check",
+    "cid_of",
+    "decode",
+    "encode",
+    "explain",
+    "from_json",
+    "from_plain",
+    "read_car",
+    "to_json",
+    "to_plain",
+    "write_car",
+]
