@@ -7,14 +7,16 @@ import os
 
 from flower.views import BaseHandler
 
-# Loopback: put a TLS proxy in front for anyone else. A container publishes its port on the host's loopback instead.
-address = os.environ.get("IPVM_FLOWER_ADDRESS", "127.0.0.1")
-port = int(os.environ.get("IPVM_FLOWER_PORT", "5555"))
+from ipvm_queue.plan import EFFECT_QUEUE, WASM_QUEUE
 
-# user:password, several divided by commas. Without it the pages are open to whoever reaches the port, and /api/* is shut.
-basic_auth = [pair for pair in os.environ.get("IPVM_FLOWER_AUTH", "").split(",") if pair]
+# Loopback: put a TLS proxy in front for anyone else. A container publishes its port on the host's loopback instead.
+address = os.environ.get("FLOWER_ADDRESS", "127.0.0.1")
+port = int(os.environ.get("FLOWER_PORT", "5555"))
+
+# user:password, several divided by commas. Without it /api/* is shut, and the pages are open to whoever reaches them.
+basic_auth = [pair for pair in os.environ.get("FLOWER_BASIC_AUTH", "").split(",") if pair]
 if not basic_auth and address not in ("127.0.0.1", "::1", "localhost"):
-    raise SystemExit(f"Flower would be open to whoever reaches {address}: set IPVM_FLOWER_AUTH=user:password")
+    raise SystemExit(f"Flower would be open to whoever reaches {address}: set FLOWER_BASIC_AUTH=user:password")
 
 # Nothing can be started, stopped or revoked here; that is for `ipvm run cancel`, which leaves receipts behind.
 read_only = True
@@ -36,10 +38,9 @@ task_runtime_metric_buckets = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25
 _active_queue_names = BaseHandler.get_active_queue_names
 
 
-def _all_queue_names(handler: BaseHandler) -> list[str]:
-    """Return the queues that the application declares, too: work may wait in one that has no worker yet."""
-    declared = {queue.name for queue in handler.capp.conf.task_queues or []}
-    return sorted(declared or _active_queue_names(handler))
+def _our_queue_names(handler: BaseHandler) -> list[str]:
+    """Return all queues of ours beside those that a worker consumes: work may wait where no worker is."""
+    return sorted({WASM_QUEUE, EFFECT_QUEUE, *_active_queue_names(handler)})
 
 
-BaseHandler.get_active_queue_names = _all_queue_names
+BaseHandler.get_active_queue_names = _our_queue_names

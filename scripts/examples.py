@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Run what the documents tell a reader to run, as written.
+"""Run what the documents tell a reader to run, as written, and compare what comes out.
 
 Every `sh` block of examples/*/README.md, and every `sh` block of README.md and docs/*.md that stands under a line
-`<!-- run -->`, is given to `sh -eu` in the root of the project, in order, with one home directory a document. The first
-block that fails ends its document; the exit code says whether any did.
+`<!-- run -->`, is given to `sh -eu` in the root of the project, in order, with one home directory a document. A `text`
+block right after it is what it must print. The first block that fails ends its document; the exit code says whether
+any did. Names of documents choose which are run.
 """
 
 import os
@@ -11,56 +12,68 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"^(?P<run><!-- run -->\n+)?```sh\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^(?P<run> *<!-- run -->\n+)?(?P<in> *)```sh\n(?P<body>.*?)^(?P=in)```\n"
+    r"(?:\n*(?P=in)```text\n(?P<output>.*?)^(?P=in)```\n)?",
+    re.MULTILINE | re.DOTALL,
+)
 LIMIT = 300  # seconds a block
 
 
-def blocks(document: Path) -> list[str]:
-    """Return the shell blocks of a document that are to be run."""
+def blocks(document: Path) -> list[tuple[str, str | None]]:
+    """Return the shell blocks of a document that are to be run, each with what it must print."""
     every = document.parent.parent.name == "examples"
-    return [match["body"] for match in BLOCK.finditer(document.read_text()) if every or match["run"]]
+    found = [match for match in BLOCK.finditer(document.read_text()) if every or match["run"]]
+    return [(textwrap.dedent(match["body"]), match["output"] and textwrap.dedent(match["output"])) for match in found]
+
+
+def fault(body: str, output: str | None, home: str) -> str | None:
+    """Run a block; return what is wrong with it, None if nothing."""
+    xdg = {"XDG_CONFIG_HOME": ".config", "XDG_DATA_HOME": ".local/share", "XDG_CACHE_HOME": ".cache"}
+    environment = {**os.environ, "HOME": home, **{name: f"{home}/{path}" for name, path in xdg.items()}}
+    try:
+        done = subprocess.run(
+            ["sh", "-euc", body],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"longer than {LIMIT} s"
+    if done.returncode:
+        return f"exit {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+    if output is not None and done.stdout != output:
+        return f"it printed\n{done.stdout[-4000:]}{done.stderr[-4000:]}instead of\n{output}"
+    return None
 
 
 def run(document: Path) -> bool:
-    """Run a document's blocks; say what failed and how."""
-    with tempfile.TemporaryDirectory(prefix="ipvm-docs-") as home:
-        environment = {
-            **os.environ,
-            "HOME": home,
-            "XDG_CONFIG_HOME": f"{home}/.config",
-            "XDG_CACHE_HOME": f"{home}/.cache",
-        }
-        for body in blocks(document):
+    """Run a document's blocks in order; say how it went."""
+    name = document.relative_to(ROOT)
+    with tempfile.TemporaryDirectory(prefix="ipvm-docs-", ignore_cleanup_errors=True) as home:
+        for body, output in blocks(document):
             start = time.monotonic()
-            command = ["sh", "-euc", body]
-            try:
-                done = subprocess.run(
-                    command,
-                    cwd=ROOT,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=LIMIT,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                print(f"FAILED {document.relative_to(ROOT)}: longer than {LIMIT} s\n{body}")
+            if wrong := fault(body, output, home):
+                print(f"FAILED {name}: {wrong}\n{body}", flush=True)
                 return False
-            if done.returncode:
-                print(f"FAILED {document.relative_to(ROOT)}: exit {done.returncode}\n{body}")
-                print(done.stdout.decode(errors="replace")[-4000:] + done.stderr.decode(errors="replace")[-4000:])
-                return False
-            print(f"ok {document.relative_to(ROOT)} {time.monotonic() - start:.1f} s: {body.strip().splitlines()[0]}")
+            print(f"ok {name} ({time.monotonic() - start:.1f} s): {body.splitlines()[0]}", flush=True)
     return True
 
 
 def main() -> int:
-    """Run every document; 1 when one of them failed."""
+    """Run the documents; 1 when one of them failed."""
     documents = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
+    if chosen := [Path(name).resolve() for name in sys.argv[1:]]:
+        documents = [document for document in documents if document in chosen]
     passed = [run(document) for document in documents]
     return 0 if all(passed) else 1
 
