@@ -19,7 +19,7 @@ _PREFIX: Final = "did:key:"
 _HINT: Final = "did:key:z6Mk… is expected"
 _MAX_DID: Final = 128
 _FIELD: Final = 2**255 - 19
-# Public keys of order 1, 2, 4 and 8, in their canonical encodings: a signature under one of them verifies for every message.
+# Public keys of order 1, 2, 4 and 8, where canonical: a signature under one of them verifies for every message.
 _SMALL_ORDER: Final = frozenset(
     bytes.fromhex(key)
     for key in (
