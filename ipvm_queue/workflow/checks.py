@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ipvm_queue.errors import DocumentError, Fault
@@ -50,6 +51,9 @@ def refuse(source: Source, reading: Reading) -> None:
     if not reading.faults and not source.repeats:
         return
     problems = reading.faults.problems
+    origin = reading.origin
+    if origin is not None:
+        problems = [replace(found, path=origin(found.path)) for found in problems]
     faults = []
     if source.text is None:
         faults = [Fault(found.code, found.message, show(found.path), hint=found.hint) for found in problems]

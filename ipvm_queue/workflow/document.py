@@ -8,7 +8,7 @@ from ipvm_queue.workflow.checks import check_count, check_graph, refuse
 from ipvm_queue.workflow.config import merge
 from ipvm_queue.workflow.fields import HEADER
 from ipvm_queue.workflow.job import JobReader
-from ipvm_queue.workflow.model import Config, Workflow
+from ipvm_queue.workflow.model import Config, Signature, Workflow
 from ipvm_queue.workflow.shapes import Reading
 from ipvm_queue.workflow.signing import check_signature
 
@@ -31,9 +31,25 @@ def read_document(source: Source, limits: DocumentLimits) -> Workflow:
         value, at = {"jobs": value}, ()
     body = {"header": value.get("header", {}), "jobs": value.get("jobs", {})}
     signature = check_signature(body, value["signature"]) if "signature" in value else None
-    check_count(body["jobs"], source, limits)
     reading = Reading()
     _check_parts(value, reading)
+    return assemble(source, body, reading, limits, at=at, signature=signature)
+
+
+def assemble(
+    source: Source,
+    body: dict[str, Value],
+    reading: Reading,
+    limits: DocumentLimits,
+    *,
+    at: Path = ("jobs",),
+    signature: Signature | None = None,
+) -> Workflow:
+    """Return the workflow of `{header, jobs}`; `at` is where the jobs stand in the document.
+
+    Raises `DocumentError` with the faults that `reading` holds already, and all that are found here.
+    """
+    check_count(body["jobs"], source, limits)
     header = HEADER.read(body["header"], ("header",), reading)
     jobs = JobReader(reading, base_config(header))
     jobs.read_jobs(body["jobs"], at)

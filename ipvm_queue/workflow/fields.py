@@ -16,8 +16,10 @@ from ipvm_queue.workflow.shapes import (
     LINK_SCHEMA,
     META,
     NONCE,
+    RAW,
     TEXT,
     Field,
+    Names,
     Reading,
     Record,
     Shape,
@@ -36,6 +38,7 @@ WASM_TYPES: Final = ("wasm/1.0", "ipvm/wasm")
 EFFECT_TYPE: Final = "ipvm/effect"
 FILE: Final = "file:"
 ARGUMENTS: Final = ("input", "inputs", "args")
+RESOURCES: Final = ("with", "using")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f\x7f]+")
 _ABILITY: Final = re.compile(r"[a-z0-9_.*-]+(/[a-z0-9_.*-]+)*")
 _PROMISE: Final = {"$ref": "#/$defs/promise"}
@@ -180,11 +183,11 @@ ANY: Final = Shape(fill, {})
 
 _COMMON: Final = {
     "v": Field(TEXT, "version of the job's own schema"),
-    "on": Field(ON.shape, "what runs after this job, by how it ends"),
+    "on": Field(ON.shape("on"), "what runs after this job, by how it ends"),
     "public": Field(FLAG, "whether others may see the result"),
     "nonce": Field(NONCE, "tells one doing of the same work from another"),
     "meta": Field(META, "anything; not part of what the work is"),
-    "ipvm/config": Field(CONFIG.shape, "what the job may use"),
+    "ipvm/config": Field(CONFIG.shape("config"), "what the job may use"),
 }
 WASM: Final = Record(
     "a Wasm job",
@@ -203,6 +206,7 @@ WASM: Final = Record(
         "maxGas": Field(GAS, "most gas; the same as gas in ipvm/config"),
         **_COMMON,
     },
+    Names(ARGUMENTS),
 )
 _RESOURCE: Final = Field(
     Shape(_read_uri, either({"type": "string", "pattern": f"^{_URI.pattern}$"}, LINK_SCHEMA, _PROMISE)),
@@ -214,13 +218,14 @@ EFFECT: Final = Record(
         "type": Field(
             Shape(_read_job_type, {"type": "string", "pattern": f"^{EFFECT_TYPE}(/.+)?$"}), "that this is an effect"
         ),
-        "with": _RESOURCE,
-        "using": _RESOURCE,
+        **dict.fromkeys(RESOURCES, _RESOURCE),
         "do": Field(ABILITY, "the ability: crud/read, msg/send, crypto/sign, …", required=True),
         "value": Field(ANY, "the new value, of an effect that changes something"),
         **{name: Field(NAMED, "the inputs, by name") for name in ARGUMENTS},
         **_COMMON,
     },
+    Names(RESOURCES, required=True),
+    Names(ARGUMENTS),
 )
 HEADER: Final = Record(
     "the header",
@@ -232,9 +237,9 @@ HEADER: Final = Record(
         "requestor": Field(TEXT, "did:key of who asks for the work and signs the document"),
         "nonce": Field(NONCE, "tells one doing of the same document from another"),
         "meta": Field(META, "anything"),
-        "config": Field(CONFIG.shape, "what the workflow may use; each job starts from it"),
-        "defaults": Field(CONFIG.shape, "what each job may use, over config"),
-        "catch": Field(Shape(lambda value, _path, _reading: value, {"$ref": "#/$defs/wasm"}), "called with a failure"),
+        "config": Field(CONFIG.shape("config"), "what the workflow may use; each job starts from it"),
+        "defaults": Field(CONFIG.shape("config"), "what each job may use, over config"),
+        "catch": Field(Shape(RAW.read, {"$ref": "#/$defs/wasm"}), "called with a failure"),
         "parent": Field(nullable(PARENT), "the workflow, or the workflow and label, that started this one"),
         "prf": Field(list_of(LINK), "UCAN delegations"),
     },

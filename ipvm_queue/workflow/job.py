@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.workflow.config import merge
 from ipvm_queue.workflow.faults import Path, kind_of, show
-from ipvm_queue.workflow.fields import ARGUMENTS, EFFECT, WASM, WASM_TYPES
+from ipvm_queue.workflow.fields import ARGUMENTS, EFFECT, RESOURCES, WASM, WASM_TYPES
 from ipvm_queue.workflow.fields import TYPE as JOB_TYPE
 from ipvm_queue.workflow.model import Config, Task
 from ipvm_queue.workflow.promises import promises
@@ -92,15 +92,13 @@ class JobReader:
             if given.get("gas") not in (None, gas):
                 self._fault("conflict", "'maxGas' and the gas in 'ipvm/config' differ", (*path, "maxGas"), at_key=True)
             given = {**given, "gas": gas}
-        args = self._one(ARGUMENTS, fields, path)
+        args = _given(ARGUMENTS, fields)
         return self._build(label, fields, given, path, kind="wasm", ability="wasm/run", func=fields.get("func"),
                            resource=fields.get("with"), args=[] if args is None else args)  # fmt: skip
 
     def _effect(self, label: str, fields: dict[str, Any], path: Path) -> Task:
-        resource = self._one(("with", "using"), fields, path)
-        if resource is None and "with" not in fields and "using" not in fields:
-            self._fault("missing-field", "an effect job needs the field 'with'", path)
-        args = self._one(ARGUMENTS, fields, path) or {}
+        resource = _given(RESOURCES, fields)
+        args = _given(ARGUMENTS, fields) or {}
         if "value" in fields:
             if "value" in args:
                 self._fault("conflict", "the input 'value' is given twice", (*path, "value"), at_key=True)
@@ -136,15 +134,9 @@ class JobReader:
         names = (item if type(item) is str else f"{label}.on.{branch}.{index}" for index, item in enumerate(followers))
         return tuple(dict.fromkeys(names))
 
-    def _one(self, names: tuple[str, ...], fields: dict[str, Any], path: Path) -> Any:
-        """Return the value of the one field of `names` that is given; more than one is a fault."""
-        given = [name for name in names if name in fields]
-        if len(given) > 1:
-            here = (*path, given[1])
-            self._fault(
-                "conflict", f"{' and '.join(map(repr, given))} are names of one field: give one", here, at_key=True
-            )
-        return fields[given[0]] if given else None
-
     def _fault(self, code: str, message: str, path: Path, *, hint: str | None = None, at_key: bool = False) -> None:
         self._reading.faults.add(code, message, path, hint=hint, at_key=at_key)
+
+
+def _given(names: tuple[str, ...], fields: dict[str, Any]) -> Any:
+    return next((fields[name] for name in names if name in fields), None)

@@ -6,6 +6,7 @@ A `Record` is the one declaration of a map's fields: the readers check documents
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ipvm_queue.errors import CodecError
@@ -23,6 +24,7 @@ class Reading:
     faults: Faults = field(default_factory=Faults)
     promised: list[tuple[str, Path]] = field(default_factory=list)
     followers: list[tuple[str, Path]] = field(default_factory=list)
+    origin: Callable[[Path], Path] | None = None  # where a path of a translated document came from
 
 
 class Reader(Protocol):
@@ -33,10 +35,16 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One kind of value: how it is read, and its JSON Schema."""
+    """One kind of value: how it is read, and its JSON Schema; a shape with a `name` is defined there once."""
 
     read: Reader
     schema: Mapping[str, Value]
+    name: str | None = None
+
+    @property
+    def reference(self) -> Mapping[str, Value]:
+        """The schema, or a reference to its one definition."""
+        return self.schema if self.name is None else {"$ref": f"#/$defs/{self.name}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +56,21 @@ class Field:
     required: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Several names of one field: at most one is given; with `required`, one must be."""
+
+    names: tuple[str, ...]
+    required: bool = False
+
+
 class Record:
     """A map with known fields. Any other field is a fault, named with the closest known one."""
 
-    def __init__(self, name: str, fields: Mapping[str, Field]) -> None:
+    def __init__(self, name: str, fields: Mapping[str, Field], *synonyms: Names) -> None:
         self.name = name
         self.fields = fields
+        self.synonyms = synonyms
         self._readers: dict[str, Reader] = {key: known.shape.read for key, known in fields.items()}
         self._required = tuple(key for key, known in fields.items() if known.required)
 
@@ -73,6 +90,13 @@ class Record:
         for key in self._required:
             if key not in value:
                 reading.faults.add("missing-field", f"{self.name} needs the field {key!r}", path)
+        for group in self.synonyms:
+            given = [key for key in group.names if key in value]
+            if len(given) > 1:
+                message = f"{' and '.join(map(repr, given))} are names of one field: give one"
+                reading.faults.add("conflict", message, (*path, given[1]), at_key=True)
+            elif group.required and not given:
+                reading.faults.add("missing-field", f"{self.name} needs the field {group.names[0]!r}", path)
         return result
 
     def _unknown(self, key: str, path: Path, reading: Reading) -> None:
@@ -80,17 +104,24 @@ class Record:
         message = f"{self.name} has no field {key[:80]!r}"
         reading.faults.add("unknown-field", message, (*path, key), hint=hint, at_key=True)
 
-    @property
-    def shape(self) -> Shape:
-        """This record as the shape of a field."""
-        return Shape(self.read, self.schema)
+    def shape(self, name: str) -> Shape:
+        """Return this record as the shape of a field, defined under `name` in the schema."""
+        return Shape(self.read, self.schema, name)
 
     @property
     def schema(self) -> dict[str, Value]:
         """The JSON Schema of this record."""
-        properties = {key: {**known.shape.schema, "description": known.says} for key, known in self.fields.items()}
+        properties = {key: {**known.shape.reference, "description": known.says} for key, known in self.fields.items()}
         schema: dict[str, Value] = {"type": "object", "properties": properties, "additionalProperties": False}
-        return {**schema, "required": list(self._required)} if self._required else schema
+        if self._required:
+            schema["required"] = list(self._required)
+        rules = [rule for group in self.synonyms for rule in _synonym_rules(group)]
+        return {**schema, "allOf": rules} if rules else schema
+
+
+def _synonym_rules(group: Names) -> list[Value]:
+    pairs = [{"not": {"required": list(pair)}} for pair in combinations(group.names, 2)]
+    return [*pairs, either(*({"required": [name]} for name in group.names))] if group.required else pairs
 
 
 def typed(kind: type, words: str, schema: Mapping[str, Value]) -> Shape:
@@ -155,6 +186,7 @@ def _read_nonce(value: Value, path: Path, reading: Reading) -> bytes | None:
 
 
 LINK_SCHEMA: Final = {"$ref": "#/$defs/link"}
+RAW: Final = Shape(lambda value, _path, _reading: value, {})  # for another reader to look at
 TEXT: Final = typed(str, "a text", {"type": "string"})
 FLAG: Final = typed(bool, "true or false", {"type": "boolean"})
 META: Final = typed(dict, "a map", {"type": "object"})

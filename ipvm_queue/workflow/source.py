@@ -36,21 +36,8 @@ def parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimit
     """Return the IPLD value of DAG-JSON text, DAG-CBOR bytes or a parsed document.
 
     Raises `DocumentError` with one fault where nothing more can be said: `empty`, `too-large`, `not-json`,
-    `not-dag-cbor`, `not-ipld`, `too-deep`.
+    `not-dag-cbor`, `too-deep`. What is in it is checked by `check_fit`.
     """
-    source = _parse(data, name, limits)
-    try:
-        check(source.value, max_depth=limits.depth)
-    except LimitError as error:
-        _refuse("too-deep", error.message, name, hint="flatten the inputs, or put them in a block and link to it")
-    except CodecError:
-        reading = Reading()
-        note_unfit(source.value, reading.faults)
-        refuse(source, reading)
-    return source
-
-
-def _parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimits) -> Source:
     if isinstance(data, dict):
         return Source(name, data)
     if len(data) > limits.size:
@@ -61,16 +48,34 @@ def _parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimi
     if isinstance(data, str):
         return _parse_json(data, name)
     if data[0] in _CBOR_MAPS:
-        try:
-            return Source(name, decode(data, max_bytes=limits.size, max_depth=limits.depth))
-        except LimitError as error:
-            _refuse("too-deep", error.message, name)
-        except CodecError as error:
-            _refuse("not-dag-cbor", error.message, name)
+        return _parse_cbor(data, name, limits)
     try:
         return _parse_json(data.decode(), name)
     except UnicodeDecodeError as error:
         _refuse("not-json", f"{name} is neither DAG-JSON (UTF-8 text) nor DAG-CBOR: {error}", name)
+
+
+def check_fit(source: Source, limits: DocumentLimits) -> None:
+    """Raise `DocumentError` unless the value is IPLD and not too deep: `too-deep`, `bad-cid`, `not-finite`, …."""
+    try:
+        check(source.value, max_depth=limits.depth)
+    except LimitError as error:
+        _refuse(
+            "too-deep", error.message, source.name, hint="flatten the inputs, or put them in a block and link to it"
+        )
+    except CodecError:
+        reading = Reading()
+        note_unfit(source.value, reading.faults)
+        refuse(source, reading)
+
+
+def _parse_cbor(data: bytes, name: str, limits: DocumentLimits) -> Source:
+    try:
+        return Source(name, decode(data, max_bytes=limits.size, max_depth=limits.depth))
+    except LimitError as error:
+        _refuse("too-deep", error.message, name)
+    except CodecError as error:
+        _refuse("not-dag-cbor", error.message, name)
 
 
 def _parse_json(text: str, name: str) -> Source:

@@ -126,5 +126,5 @@ def _read_bytes(value: Value, path: Path, reading: Reading) -> Any:
     return None if size is None else int(size)
 
 
-SECONDS: Final = Shape(_read_seconds, _schema(_DURATION))
-BYTES: Final = Shape(_read_bytes, _schema(_SIZE))
+SECONDS: Final = Shape(_read_seconds, _schema(_DURATION), "time")
+BYTES: Final = Shape(_read_bytes, _schema(_SIZE), "size")
