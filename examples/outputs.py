@@ -11,7 +11,7 @@ def words(value: Any) -> str:
     """Return a value on one line; bytes and long texts by their length only."""
     if isinstance(value, dict) and isinstance(value.get("/"), dict):
         return f"<{len(value['/']['bytes']) * 3 // 4} bytes>"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def line(out: dict[str, Any]) -> str:
