@@ -1,0 +1,173 @@
+"""The Plan: a workflow as nodes in topological order, stored once, named by its CID.
+
+A worker needs the plan's CID and a node number, nothing else. Nodes stand in pages of 256, so that a worker on one
+corner of a graph of 100,000 reads that corner alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PAGE: Final = 256
+VERSION: Final = 1
+WASM_QUEUE: Final = "ipvm.wasm"
+EFFECT_QUEUE: Final = "ipvm.effects"
+
+
+class Bounds(NamedTuple):
+    """What a node may use: seconds, bytes of memory, gas, bytes of disk."""
+
+    time: float
+    memory: int
+    gas: int
+    disk: int
+
+
+class Node(NamedTuple):
+    """One task of a plan, as it stands in a page.
+
+    `command`, `args` and `nonce` are the Task's (with promises in IPLD form), `task` its CID. `bounds` and `queue`
+    are indices into the plan. `inputs` are `[node, Task]` of the predecessors whose Results the args promise, `when`
+    `[node, branch]` of the tasks that have this one in their `on`, `awaits` the Tasks of other runs. `targets` are
+    `[node, predecessors, queue]`: whom this one feeds, how many arrivals that one waits for, and where it runs.
+    `handled` says that an error here is another task's input and does not fail the run.
+    """
+
+    label: str
+    command: str
+    args: Value
+    nonce: bytes
+    task: Link
+    bounds: int
+    queue: int
+    inputs: list[list[Any]]
+    when: list[list[Any]]
+    awaits: list[Link]
+    targets: list[list[int]]
+    handled: bool
+
+    @property
+    def pure(self) -> bool:
+        """Whether running it twice is the same as running it once."""
+        return self.command == "/wasm/run"
+
+    @property
+    def is_static(self) -> bool:
+        """Whether its args hold no promise, so that `task` is its only address."""
+        return not self.inputs and not self.awaits
+
+    @property
+    def predecessors(self) -> list[int]:
+        """The nodes that must settle before this one, each once."""
+        return list(dict.fromkeys([node for node, _ in self.inputs] + [node for node, _ in self.when]))
+
+    @property
+    def runs_into(self) -> int | None:
+        """The one node that follows and follows nothing else: the next link of a chain."""
+        match self.targets:
+            case [[target, 1, queue]] if queue == self.queue:
+                return target
+        return None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The root of a plan.
+
+    `subject` is the queue's DID, `document` the CID of the signed job, `count` the number of nodes without the
+    `catch` handler, whose node is number `count` where there is one.
+    """
+
+    subject: str
+    document: Link
+    count: int
+    bounds: tuple[Bounds, ...]
+    queues: tuple[str, ...]
+    has_catch: bool
+    pages: tuple[Link, ...]
+    read_page: Callable[[Link], bytes] = field(repr=False, compare=False)
+
+    @cached_property
+    def data(self) -> bytes:
+        """The root block's bytes."""
+        return encode(
+            {
+                "v": VERSION,
+                "sub": self.subject,
+                "doc": self.document,
+                "count": self.count,
+                "bounds": [list(bounds) for bounds in self.bounds],
+                "queues": list(self.queues),
+                "catch": self.has_catch,
+                "pages": list(self.pages),
+            }
+        )
+
+    @cached_property
+    def link(self) -> Link:
+        """The plan's CID."""
+        return Link.of(self.data, DAG_CBOR)
+
+    @cached_property
+    def _cache(self) -> OrderedDict[int, list[Node]]:
+        return OrderedDict()
+
+    def page(self, number: int, keep: int = 64) -> list[Node]:
+        """Return a page's nodes; the `keep` pages used last stay in memory."""
+        nodes = self._cache.get(number)
+        if nodes is None:
+            nodes = [Node(*row) for row in decode(self.read_page(self.pages[number]))]
+            self._cache[number] = nodes
+            if len(self._cache) > keep:
+                self._cache.popitem(last=False)
+        else:
+            self._cache.move_to_end(number)
+        return nodes
+
+    def node(self, number: int) -> Node:
+        """Return a node by its number."""
+        return self.page(number // PAGE)[number % PAGE]
+
+    def __iter__(self) -> Iterator[Node]:
+        """Every node in order, the `catch` handler last."""
+        for number in range(len(self.pages)):
+            yield from self.page(number)
+
+    @cached_property
+    def labels(self) -> dict[str, int]:
+        """Node numbers by label, the `catch` handler not among them."""
+        return {node.label: number for number, node in zip(range(self.count), self, strict=False)}
+
+    @property
+    def longest(self) -> float:
+        """The most seconds that any node may take."""
+        return max(bounds.time for bounds in self.bounds)
+
+
+def paginate(nodes: list[Node]) -> dict[Link, bytes]:
+    """Return the page blocks of `nodes`, in order."""
+    pages = (encode([list(node) for node in nodes[start : start + PAGE]]) for start in range(0, len(nodes), PAGE))
+    return {Link.of(page, DAG_CBOR): page for page in pages}
+
+
+def load(data: bytes, read_page: Callable[[Link], bytes]) -> Plan:
+    """Return the plan whose root block is `data`; `read_page` gives the bytes of its pages."""
+    root = decode(data)
+    return Plan(
+        subject=root["sub"],
+        document=root["doc"],
+        count=root["count"],
+        bounds=tuple(Bounds(*bounds) for bounds in root["bounds"]),
+        queues=tuple(root["queues"]),
+        has_catch=root["catch"],
+        pages=tuple(root["pages"]),
+        read_page=read_page,
+    )

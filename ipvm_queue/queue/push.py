@@ -1,0 +1,115 @@
+"""Push: a signed workflow becomes a run on the queue.
+
+This is the one door into the work queues. Everything about a run is decided here, from the signed document alone;
+whoever stands at the door (today the submitter itself, with the broker's credentials) sees it before anything is
+stored.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from secrets import token_hex
+from typing import TYPE_CHECKING, NamedTuple
+
+from ipvm_queue.errors import RefusedError
+from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
+from ipvm_queue.plan import Plan, compile_plan
+from ipvm_queue.plan.canvas import message
+from ipvm_queue.store import Opening, Record
+from ipvm_queue.ucan import read
+from ipvm_queue.workflow import to_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ipvm_queue.plan import Node
+    from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns, Registry
+    from ipvm_queue.workflow import Workflow
+
+
+class Pushed(NamedTuple):
+    """An accepted workflow: the run's id and its plan."""
+
+    run: str
+    plan: Plan
+
+
+class WorkQueue:
+    """The queue as its users see it. `subject` is its DID; `run_lifetime` counts in seconds from a run's end."""
+
+    def __init__(
+        self,
+        runs: RedisRuns,
+        receipts: RedisReceipts,
+        blocks: RedisBlocks,
+        registry: Registry,
+        run_lifetime: float | None,
+    ) -> None:
+        self._runs = runs
+        self._receipts = receipts
+        self._blocks = blocks
+        self._registry = registry
+        self._run_lifetime = run_lifetime or 0.0
+
+    def push(self, workflow: Workflow, subject: str, blocks: Mapping[Link, bytes]) -> Pushed:
+        """Accept a signed workflow with the blocks it brings, and release what waits for nothing.
+
+        Raises `RefusedError` for one that nobody has signed.
+        """
+        if workflow.signature is None:
+            raise RefusedError("the job is not signed", hint="sign it, or let ipvm-submit sign it", rule="signature")
+        document = encode(to_document(workflow))
+        plan, pages = compile_plan(workflow, subject, Link.of(document, DAG_CBOR))
+        run = token_hex(8)
+        opening = self._opening(plan, workflow.signature.issuer)
+        self._blocks.put_many({**blocks, **pages, plan.document: document, plan.link: plan.data})
+        self._runs.open(run, opening, lifetime=self._run_lifetime)
+        return Pushed(run, plan)
+
+    def _opening(self, plan: Plan, requestor: str) -> Opening:
+        nodes = list(plan)[: plan.count]
+        settled = self._known(nodes)
+        arrived: dict[int, int] = {}
+        for number in settled:
+            for target, _, _ in nodes[number].targets:
+                arrived[target] = arrived.get(target, 0) + 1
+        ready: dict[int, list[int]] = {}
+        for number, node in enumerate(nodes):
+            if number not in settled and len(node.predecessors) == arrived.get(number, 0):
+                ready.setdefault(node.queue, []).append(number)
+        failed = [number for number, record in settled.items() if record.state == "error" and not nodes[number].handled]
+        return Opening(
+            plan=plan.link,
+            document=plan.document,
+            count=plan.count,
+            requestor=requestor,
+            messages={queue: _message(queue, plan.longest) for queue in plan.queues},
+            settled=settled,
+            arrived={number: count for number, count in arrived.items() if number not in settled},
+            ready=ready,
+            failed=len(failed),
+            first_failed=min(failed, default=None),
+            catch=plan.count if plan.has_catch else None,
+        )
+
+    def _known(self, nodes: list[Node]) -> dict[int, Record]:
+        """Return the nodes that need not run, because their pure Task has a receipt. (UCAN Promise 1.1.2)."""
+        pure = [(number, node.task) for number, node in enumerate(nodes) if node.pure and not node.when]
+        entries = self._receipts.of_tasks([task for _, task in pure])
+        found = [
+            (number, entry.receipt)
+            for (number, _), entry in zip(pure, entries, strict=True)
+            if entry is not None and entry.reusable
+        ]
+        envelopes = self._receipts.bytes_of([receipt for _, receipt in found])
+        return {number: self._record(data) for (number, _), data in zip(found, envelopes, strict=True)}
+
+    def _record(self, data: bytes) -> Record:
+        receipt = read(data, trusted=True)
+        result = decode(self._blocks.get(receipt.out)) if isinstance(receipt.out, Link) else receipt.out
+        return Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode(receipt.out))
+
+
+@lru_cache(maxsize=64)
+def _message(queue: str, seconds: float) -> str:
+    return message(queue, seconds)

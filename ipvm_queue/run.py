@@ -1,0 +1,190 @@
+"""A run as its submitter sees it: progress while it goes on, results when they are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ipvm_queue.errors import UsageError, WaitTimeoutError
+from ipvm_queue.ipld import Link, decode
+from ipvm_queue.ucan import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ipvm_queue.ipld import Value
+    from ipvm_queue.plan import Plan
+    from ipvm_queue.store import Header, Record, RedisBlocks, RedisRuns, Registry, State
+
+_TICK = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """A task has ended: how, under which Task CID, and whether its receipt was found instead of made."""
+
+    label: str
+    state: State
+    task: Link
+    receipt: Link
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Nothing has happened for a second; `idle` names the queues that this run needs and no worker consumes."""
+
+    idle: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """A task of a run. `state` is `waiting` until there is a receipt; `worker` is the DID of who signed it."""
+
+    label: str
+    task: Link
+    state: State | str
+    receipt: Link | None = None
+    out: dict[str, Value] | None = None
+    cached: bool = False
+    worker: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> Value:
+        """The value of an `ok` Result; raises `UsageError` for any other."""
+        return self._branch("ok")
+
+    @property
+    def error(self) -> Value:
+        """The value of an `error` Result; raises `UsageError` for any other."""
+        return self._branch("error")
+
+    def _branch(self, branch: str) -> Value:
+        if self.out is None or branch not in self.out:
+            raise UsageError(f"task {self.label!r} has no {branch}: it is {self.state}", task=self.label)
+        return self.out[branch]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run in a list."""
+
+    id: str
+    status: str
+    submitted: datetime
+    tasks: int
+    left: int
+    failed: int
+    requestor: str
+
+
+def summarise(header: Header) -> RunSummary:
+    """Return a run's header as a line of a list."""
+    submitted = datetime.fromtimestamp(header.submitted / 1000, UTC)
+    return RunSummary(header.run, header.status, submitted, header.count, header.left, header.failed, header.requestor)
+
+
+class Run:
+    """A run on the queue; `run["label"].ok` is a task's value. Made by `Client.submit` and `Client.run`."""
+
+    def __init__(self, run: str, plan: Plan, runs: RedisRuns, blocks: RedisBlocks, registry: Registry) -> None:
+        self.id = run
+        self.plan = plan
+        self.workflow = plan.document
+        self._runs = runs
+        self._blocks = blocks
+        self._registry = registry
+
+    @property
+    def status(self) -> str:
+        """`running`, `ok`, `error` or `cancelled`."""
+        return self._runs.header(self.id).status
+
+    @property
+    def outcome(self) -> dict[str, Value] | None:
+        """What the job's `catch` made of a failure, None where it made nothing."""
+        outcome = self._runs.header(self.id).outcome
+        return None if outcome is None else decode(outcome)  # type: ignore[no-any-return]
+
+    def events(self, *, timeout: float | None = None) -> Iterator[RunEvent | Tick]:
+        """Yield every task of the run as it ends, from the run's start to its end; a `Tick` a second in between.
+
+        Raises `WaitTimeoutError` when `timeout` seconds are over before the run is.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        seen: set[int] = set()
+        position = b"0"
+        yield from self._fresh(list(range(self.plan.count)), seen, only_cached=True)
+        while True:
+            patience = _TICK if deadline is None else min(_TICK, deadline - monotonic())
+            if patience <= 0:
+                raise WaitTimeoutError(
+                    f"run {self.id} goes on after {timeout:g} seconds", hint=f"ipvm run watch {self.id}", run=self.id
+                )
+            entries = list(self._runs.progress(self.id, position, patience))
+            settled = [node for entry in entries for node, _, _ in entry.settled if node < self.plan.count]
+            yield from self._fresh(settled, seen)
+            if any(entry.end is not None for entry in entries):
+                return
+            if entries:
+                position = entries[-1].position
+            else:
+                yield Tick(self._idle())
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Return when the run is over; raises `WaitTimeoutError` after `timeout` seconds, the run goes on."""
+        deadline = None if timeout is None else monotonic() + timeout
+        position = b"0"
+        while True:
+            patience = _TICK if deadline is None else min(_TICK, deadline - monotonic())
+            if patience <= 0:
+                raise WaitTimeoutError(
+                    f"run {self.id} goes on after {timeout:g} seconds", hint=f"ipvm run watch {self.id}", run=self.id
+                )
+            for entry in self._runs.progress(self.id, position, patience):
+                if entry.end is not None:
+                    return self
+                position = entry.position
+
+    def cancel(self, reason: str = "") -> str:
+        """End the run before its time; tasks that have not begun never will. Return the state it was in."""
+        return self._runs.cancel(self.id, reason)
+
+    def __getitem__(self, label: str) -> TaskResult:
+        """Return a task by its label; raises `UsageError` for a label that the job does not have."""
+        number = self.plan.labels.get(label)
+        if number is None:
+            raise UsageError(f"run {self.id} has no task {label!r}", hint="ipvm run show lists them")
+        (record,) = self._runs.records(self.id, [number])
+        return self._result(number, record)
+
+    def results(self) -> dict[str, TaskResult]:
+        """Return all tasks by label, in plan order."""
+        records = self._runs.records(self.id, list(range(self.plan.count)))
+        return {result.label: result for result in map(self._result, range(self.plan.count), records)}
+
+    def _result(self, number: int, record: Record | None) -> TaskResult:
+        node = self.plan.node(number)
+        if record is None:
+            return TaskResult(node.label, node.task, "waiting")
+        receipt = read(self._blocks.get(record.receipt), trusted=True)
+        out = decode(self._blocks.get(receipt.out)) if isinstance(receipt.out, Link) else receipt.out
+        return TaskResult(
+            node.label, node.task, record.state, record.receipt, out, record.cached, receipt.issuer, receipt.meta
+        )
+
+    def _fresh(self, nodes: list[int], seen: set[int], *, only_cached: bool = False) -> Iterator[RunEvent]:
+        nodes = [node for node in nodes if node not in seen]
+        for number, record in zip(nodes, self._runs.records(self.id, nodes) if nodes else (), strict=True):
+            if record is None or (only_cached and not record.cached):
+                continue
+            seen.add(number)
+            node = self.plan.node(number)
+            yield RunEvent(node.label, record.state, node.task, record.receipt, record.cached)
+
+    def _idle(self) -> tuple[str, ...]:
+        consumed = {queue for worker in self._registry.workers() for queue in worker.queues}
+        return tuple(queue for queue in self.plan.queues if queue not in consumed)

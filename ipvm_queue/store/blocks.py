@@ -1,0 +1,159 @@
+"""Content-addressed blocks: bytes by CID, verified on every read."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ipvm_queue.errors import BlockError, LimitError, MissingBlockError
+from ipvm_queue.ipld import RAW, Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from ipvm_queue.store.connection import Broker
+    from ipvm_queue.store.keys import Keys
+
+MAX_BLOCK_BYTES: Final = 64 * 1024 * 1024
+_BATCH: Final = 256
+
+
+class Blocks(Protocol):
+    """Where blocks live."""
+
+    def get(self, cid: Link) -> bytes:
+        """Return a block's bytes; raises `MissingBlockError`, or `BlockError` when they do not hash to the CID."""
+
+    def put_many(self, blocks: Mapping[Link, bytes]) -> None:
+        """Store blocks under the CIDs given, which must be theirs."""
+
+    def size(self, cid: Link) -> int | None:
+        """Return a block's length in bytes, None where it is not stored."""
+
+
+class MemoryBlocks:
+    """Blocks in a dict."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[Link, bytes] = {}
+
+    def get(self, cid: Link) -> bytes:
+        """Return a block's bytes."""
+        return verified(cid, self._blocks.get(cid))
+
+    def put_many(self, blocks: Mapping[Link, bytes]) -> None:
+        """Store blocks."""
+        self._blocks.update((cid, verified(cid, data)) for cid, data in blocks.items())
+
+    def size(self, cid: Link) -> int | None:
+        """Return a block's length."""
+        data = self._blocks.get(cid)
+        return None if data is None else len(data)
+
+
+class RedisBlocks:
+    """Blocks in Redis, with a lifetime in seconds (None: for ever)."""
+
+    def __init__(self, redis: Broker, keys: Keys, lifetime: float | None = None) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._lifetime = None if lifetime is None else int(lifetime * 1000)
+
+    def get(self, cid: Link) -> bytes:
+        """Return a block's bytes."""
+        return verified(cid, self._redis.get(self._keys.block(cid)))
+
+    def get_many(self, cids: list[Link]) -> list[bytes]:
+        """Return several blocks' bytes in one round trip a few hundred."""
+        found: list[bytes] = []
+        for start in range(0, len(cids), _BATCH):
+            some = cids[start : start + _BATCH]
+            answers = self._redis.mget([self._keys.block(cid) for cid in some])
+            found.extend(verified(cid, data) for cid, data in zip(some, answers, strict=True))
+        return found
+
+    def put(self, data: bytes, codec: int = RAW) -> Link:
+        """Store a block and return its CID."""
+        cid = Link.of(data, codec)
+        self.put_many({cid: data})
+        return cid
+
+    def put_many(self, blocks: Mapping[Link, bytes]) -> None:
+        """Store blocks."""
+        pending = list(blocks.items())
+        for start in range(0, len(pending), _BATCH):
+            pipeline = self._redis.pipeline(transaction=False)
+            for cid, data in pending[start : start + _BATCH]:
+                pipeline.set(self._keys.block(cid), verified(cid, data), px=self._lifetime)
+            pipeline.execute()
+
+    def size(self, cid: Link) -> int | None:
+        """Return a block's length."""
+        length = self._redis.strlen(self._keys.block(cid))
+        return int(length) or (0 if self._redis.exists(self._keys.block(cid)) else None)
+
+
+class DirectoryBlocks:
+    """A directory in front of other blocks: what was read or written once is not fetched again.
+
+    Only blocks of `smallest` bytes or more are kept (modules, images); a file that is damaged is read anew from behind.
+    """
+
+    def __init__(self, path: Path, behind: Blocks, smallest: int = 4096) -> None:
+        self._path = path
+        self._behind = behind
+        self._smallest = smallest
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def get(self, cid: Link) -> bytes:
+        """Return a block's bytes."""
+        file = self._path / cid.key
+        try:
+            data = file.read_bytes()
+            if cid.matches(data):
+                return data
+            file.unlink(missing_ok=True)
+        except OSError:
+            pass  # not there, or unreadable: the store behind has it
+        data = self._behind.get(cid)
+        self._keep(cid, data)
+        return data
+
+    def put_many(self, blocks: Mapping[Link, bytes]) -> None:
+        """Store blocks behind and keep the large ones."""
+        self._behind.put_many(blocks)
+        for cid, data in blocks.items():
+            self._keep(cid, data)
+
+    def size(self, cid: Link) -> int | None:
+        """Return a block's length as the store behind knows it."""
+        return self._behind.size(cid)
+
+    def _keep(self, cid: Link, data: bytes) -> None:
+        if len(data) < self._smallest:
+            return
+        partial = self._path / f".{cid.key}.{os.getpid()}"
+        try:
+            partial.write_bytes(data)
+            partial.replace(self._path / cid.key)
+        except OSError:
+            partial.unlink(missing_ok=True)  # a full disk costs speed, never the block
+
+
+def verified(cid: Link, data: bytes | None) -> bytes:
+    """Return `data` if it is there and hashes to `cid`."""
+    if data is None:
+        raise MissingBlockError(
+            f"block {cid} is not in the store", hint="add it with: ipvm block put FILE", cid=str(cid)
+        )
+    if len(data) > MAX_BLOCK_BYTES:
+        raise LimitError(f"block {cid} has {len(data)} bytes, at most {MAX_BLOCK_BYTES} are kept")
+    if not cid.matches(data):
+        raise BlockError(f"the bytes stored as {cid} do not hash to it", hint="put the block again", cid=str(cid))
+    return data
+
+
+def missing(blocks: Blocks, cids: Iterable[Link]) -> list[Link]:
+    """Return those of `cids` that are not stored."""
+    return [cid for cid in cids if blocks.size(cid) is None]

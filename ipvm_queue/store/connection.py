@@ -1,0 +1,98 @@
+"""Connections to Redis or Valkey, with limits that fit us."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.client import Pipeline
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from ipvm_queue.errors import UnavailableError, UsageError
+
+# redis-py's own default of 5 s is shorter than the blocking reads below and fails them.
+_SOCKET_SECONDS: Final = 30.0
+_CONNECT_SECONDS: Final = 5.0
+Broker: TypeAlias = Any  # a redis-py client; its stubs say `bytes | str` of every answer, ours are bytes
+_SCHEMES: Final = ("redis", "rediss", "unix")
+
+
+class _Translated:
+    """Mixed into redis-py's clients: their errors become ours."""
+
+    url: str
+
+    def _translate(self, error: RedisError) -> UnavailableError:
+        url = hide_password(self.url)
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, AuthenticationError | NoPermissionError):
+            hint = "check the URL's user and password"
+            return UnavailableError(f"the broker at {url} does not let us in: {reason}", hint=hint)
+        if isinstance(error, OutOfMemoryError):
+            return UnavailableError(f"the broker at {url} is out of memory", hint="raise its maxmemory")
+        if isinstance(error, RedisConnectionError | RedisTimeoutError):
+            hint = "start one, or name no broker to use the embedded stack"
+            return UnavailableError(f"no broker answers at {url}: {reason}", hint=hint)
+        return UnavailableError(f"the broker at {url} refused a command: {reason}")
+
+
+class _Pipeline(_Translated, Pipeline):
+    def execute(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().execute(*args, **kwargs)
+        except RedisError as error:
+            raise self._translate(error) from error
+
+
+class _Client(_Translated, Redis):
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except NoScriptError:
+            raise  # redis-py loads the script and asks again
+        except RedisError as error:
+            raise self._translate(error) from error
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:  # noqa: FBT001, FBT002 - redis-py's
+        pipeline = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipeline.url = self.url
+        return pipeline
+
+
+def connect(url: str, *, retries: int = 3) -> Broker:
+    """Return a client for a broker URL (`redis://`, `rediss://`, `unix://`); connects at its first command.
+
+    Every command raises `UnavailableError` where redis-py would raise an error of its own. Raises `UsageError` for a
+    URL of another kind.
+    """
+    if urlsplit(url).scheme not in _SCHEMES:
+        raise UsageError(f"not a Redis URL: {hide_password(url)}", hint="redis://HOST:PORT/0 is expected")
+    client: Any = _Client.from_url(
+        url,
+        socket_timeout=_SOCKET_SECONDS,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        socket_keepalive=True,
+        health_check_interval=15,
+        retry=Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), retries),
+    )
+    client.url = url
+    return client
+
+
+def hide_password(url: str) -> str:
+    """Return a URL that can be shown."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return parts._replace(netloc=f"{parts.username or ''}:…@{parts.hostname}:{parts.port or ''}".rstrip(":")).geturl()

@@ -1,0 +1,71 @@
+"""Every Redis key, in one place.
+
+All share the prefix `{ipvm:<queue>}:`, whose braces keep a queue on one slot of a cluster, so that a script may touch
+a run, its messages and its receipts in one step. CIDs stand in base16 (`f0171…`), the fastest to print. What each key
+under a run means is said at the head of `scripts/prelude.lua`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipvm_queue.ipld import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one queue."""
+
+    queue: str
+
+    @property
+    def prefix(self) -> str:
+        """What every key of this queue begins with."""
+        return f"{{ipvm:{self.queue}}}:"
+
+    def list(self, name: str) -> str:
+        """Return the LIST of the broker messages of a Celery queue."""
+        return self.prefix + name
+
+    def block(self, cid: Link) -> str:
+        """Return the STRING of a block's bytes."""
+        return f"{self.prefix}block:{cid.key}"
+
+    def receipt(self, task: Link) -> str:
+        """Return the STRING of `c` (reusable) or `n` (not), then the binary CID of the receipt of a Task."""
+        return f"{self.prefix}receipt:{task.key}"
+
+    def run(self, run: str) -> str:
+        """Return the HASH of a run; its parts stand under this key with a suffix."""
+        return f"{self.prefix}run:{run}"
+
+    @property
+    def runs(self) -> str:
+        """ZSET: ids of all runs that are remembered, scored by when they were opened (ms)."""
+        return self.prefix + "runs"
+
+    @property
+    def live(self) -> str:
+        """SET: ids of the runs that are not over."""
+        return self.prefix + "live"
+
+    @property
+    def workers(self) -> str:
+        """HASH: a live worker's name → what it says of itself, in DAG-CBOR."""
+        return self.prefix + "workers"
+
+    def slots(self, name: str) -> str:
+        """Return the STRING of how many processes consume a Celery queue; lapses when they stop saying so."""
+        return f"{self.prefix}slots:{self.list(name)}"
+
+    @property
+    def sweep(self) -> str:
+        """STRING: held for a moment by the worker that repairs runs."""
+        return self.prefix + "sweep"
+
+    @property
+    def subject(self) -> str:
+        """STRING: the DID of the queue."""
+        return self.prefix + "did"

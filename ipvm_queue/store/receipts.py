@@ -1,0 +1,55 @@
+"""Receipts by Task: the memo table. (UCAN Promise 1.1.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ipvm_queue.ipld import Link
+
+if TYPE_CHECKING:
+    from ipvm_queue.store.blocks import RedisBlocks
+    from ipvm_queue.store.connection import Broker
+    from ipvm_queue.store.keys import Keys
+
+_REUSABLE = b"c"
+_BATCH = 1000
+
+
+class Entry(NamedTuple):
+    """One line of the memo table: a receipt, and whether it may stand in for running the Task again."""
+
+    receipt: Link
+    reusable: bool
+
+
+class RedisReceipts:
+    """The memo table in Redis."""
+
+    def __init__(self, redis: Broker, keys: Keys, blocks: RedisBlocks) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._blocks = blocks
+
+    def of_tasks(self, tasks: list[Link]) -> list[Entry | None]:
+        """Return the entries of Tasks, None for those that have no receipt."""
+        entries: list[Entry | None] = []
+        for start in range(0, len(tasks), _BATCH):
+            keys = [self._keys.receipt(task) for task in tasks[start : start + _BATCH]]
+            entries.extend(_read(data) for data in self._redis.mget(keys))
+        return entries
+
+    def bytes_of(self, receipts: list[Link]) -> list[bytes]:
+        """Return the signed envelopes of receipts; raises `MissingBlockError`."""
+        return self._blocks.get_many(receipts)
+
+    def forget(self, task: Link) -> bool:
+        """Take a Task out of the memo table, so that it runs again when it is next asked for."""
+        return bool(self._redis.delete(self._keys.receipt(task)))
+
+    def count(self) -> int:
+        """Return how many Tasks have an entry."""
+        return sum(1 for _ in self._redis.scan_iter(match=f"{self._keys.prefix}receipt:*", count=_BATCH))
+
+
+def _read(data: bytes | None) -> Entry | None:
+    return None if data is None else Entry(Link(data[1:]), data[:1] == _REUSABLE)

@@ -1,0 +1,61 @@
+"""Who is there: the queue's own DID, and the workers that live."""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ipvm_queue.ipld import decode, encode
+
+if TYPE_CHECKING:
+    from ipvm_queue.store.connection import Broker
+    from ipvm_queue.store.keys import Keys
+
+BEAT_SECONDS: Final = 2.0
+_LIFE_SECONDS: Final = 7.0
+
+
+class Worker(NamedTuple):
+    """A worker that consumes: its Celery node name, DID, queues, processes, and when it last said so (Unix time)."""
+
+    name: str
+    did: str
+    queues: list[str]
+    slots: int
+    seen: float
+
+
+class Registry:
+    """The live workers of a queue, as they tell of themselves every `BEAT_SECONDS`."""
+
+    def __init__(self, redis: Broker, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def subject(self, did: str) -> str:
+        """Return the queue's DID; where it has none yet, it becomes `did`."""
+        known = self._redis.set(self._keys.subject, did, nx=True, get=True)
+        return did if known is None else str(known.decode())
+
+    def beat(self, worker: Worker) -> None:
+        """Say that a worker lives, and tell the scripts how many processes consume each queue."""
+        self._redis.hset(self._keys.workers, worker.name, encode(list(worker)))
+        workers = self.workers()
+        for queue in worker.queues:
+            slots = sum(each.slots for each in workers if queue in each.queues)
+            self._redis.set(self._keys.slots(queue), slots, px=int(_LIFE_SECONDS * 1000))
+
+    def leave(self, name: str) -> None:
+        """Say that a worker stops."""
+        self._redis.hdel(self._keys.workers, name)
+
+    def workers(self) -> list[Worker]:
+        """Return the workers that have spoken lately."""
+        workers = []
+        for name, data in self._redis.hgetall(self._keys.workers).items():
+            worker = Worker(*decode(data))
+            if worker.seen > time() - _LIFE_SECONDS:
+                workers.append(worker)
+            else:
+                self._redis.hdel(self._keys.workers, name)
+        return sorted(workers)

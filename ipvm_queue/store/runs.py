@@ -1,0 +1,346 @@
+"""Runs: the state of every node of every plan that is being worked on, changed by scripts alone.
+
+A message that is delivered twice, a worker that dies between two lines, a restart of the server: none of them can
+make a node settle twice or a successor be forgotten, because each transition is one atomic script and each can be
+repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from ipvm_queue.errors import UsageError
+from ipvm_queue.ipld import Link
+from ipvm_queue.store import scripts
+from ipvm_queue.store.records import Record, State, read_flag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ipvm_queue.store.connection import Broker
+    from ipvm_queue.store.keys import Keys
+
+_BATCH: Final = 1000
+_STAGED_SECONDS: Final = 3600
+_LAPSE_POINTS: Final = 1
+CRASH_POINTS: Final = 3
+DEATH_LIMIT: Final = 6  # two crashes, or six deaths of workers that somebody else killed
+_STANDSTILL_MS: Final = 1000
+
+
+class Grant(NamedTuple):
+    """What a worker may do: the run's state (`running`, `done`, `cancelled`, `gone`) and nodes leased to it.
+
+    `careful` says that a guest of this run has killed its worker, `nodes` are pairs of node number and death points
+    (how much speaks for its being that guest).
+    """
+
+    state: str
+    careful: bool
+    nodes: list[tuple[int, int]]
+
+
+class Ask(NamedTuple):
+    """A node about to run.
+
+    `tasks` are the addresses of its pure Task (mode `work`; `ahead` where it is not released yet), or the Tasks of
+    other runs that it needs (`await`, for at most `patience` seconds).
+    """
+
+    node: int
+    mode: Literal["work", "ahead", "await"]
+    tasks: list[Link]
+    patience: float = 0.0
+
+
+class Answer(NamedTuple):
+    """What to do with an asked node: `run`, `hit`, `twin`, `have`, `wait`, `busy` or `late`; and the receipts found."""
+
+    verdict: str
+    receipts: list[tuple[Link, bytes]]
+
+
+class Settlement(NamedTuple):
+    """A node that has ended.
+
+    `receipt` is the signed envelope, empty where `record` names one that the store has. `tasks` are the addresses to
+    index it under, `reusable` whether it may stand in for running them, `fails` whether the run fails by it, `ahead`
+    whether the node was run before its release, `targets` whom it feeds, as in `plan.Node`.
+    """
+
+    node: int
+    record: Record
+    receipt: bytes
+    tasks: list[Link]
+    reusable: bool
+    fails: bool
+    ahead: bool
+    targets: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """All that a new run starts from.
+
+    `messages` are the broker message templates by queue name, `settled` the nodes whose receipts exist already,
+    `arrived` how many predecessors of the others are among them, `ready` the nodes by queue that wait for nothing.
+    """
+
+    plan: Link
+    document: Link
+    count: int
+    requestor: str
+    messages: Mapping[str, str]
+    settled: Mapping[int, Record]
+    arrived: Mapping[int, int]
+    ready: Mapping[int, Sequence[int]]
+    failed: int
+    first_failed: int | None
+    catch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A run as a whole. `status` is `running`, `ok`, `error` or `cancelled`; `submitted` is in ms since 1970."""
+
+    run: str
+    status: str
+    plan: Link
+    document: Link
+    count: int
+    left: int
+    failed: int
+    requestor: str
+    submitted: int
+    outcome: bytes | None
+    reason: str
+
+
+class Progress(NamedTuple):
+    """One entry of a run's event stream: nodes that settled, or the status that the run ended with."""
+
+    position: bytes
+    settled: list[tuple[int, State, bool]]
+    end: str | None
+
+
+class RedisRuns:
+    """Runs in Redis. Leases and lifetimes are in seconds."""
+
+    def __init__(self, redis: Broker, keys: Keys, *, lease: float, receipt_lifetime: float | None) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._lease = int(lease * 1000)
+        self._lifetime = int((receipt_lifetime or 0) * 1000)
+        names = ("open", "begin", "enter", "settle", "renew", "abandon", "sweep", "cancel")
+        self._scripts = {name: redis.register_script(scripts.source(name)) for name in names}
+
+    def _call(self, name: str, run: str, *args: Any) -> Any:
+        return self._scripts[name](keys=[self._keys.run(run)], args=[self._keys.prefix, run, *args])
+
+    # Opening
+
+    def open(self, run: str, opening: Opening, *, lifetime: float) -> bool:
+        """Stage a run's nodes, then open it in one step; False where a run of this id is open already.
+
+        What was staged for a run that is never opened lapses by itself. `lifetime` counts from the run's end.
+        """
+        key = self._keys.run(run)
+        pipeline = self._redis.pipeline(transaction=False)
+        for part, values in (
+            ("settled", {node: record.pack() for node, record in opening.settled.items()}),
+            ("arrived", dict(opening.arrived)),
+        ):
+            for some in _chunks(list(values.items())):
+                pipeline.hset(f"{key}:{part}", mapping=dict(some))
+            pipeline.expire(f"{key}:{part}", _STAGED_SECONDS)
+        for queue, nodes in opening.ready.items():
+            for some_nodes in _chunks(list(nodes)):
+                pipeline.zadd(f"{key}:ready:{queue}", {str(node): node for node in some_nodes})
+            pipeline.expire(f"{key}:ready:{queue}", _STAGED_SECONDS)
+        fields: dict[str, Any] = {
+            "plan": opening.plan.bytes,
+            "doc": opening.document.bytes,
+            "count": opening.count,
+            "left": opening.count - len(opening.settled),
+            "failed": opening.failed,
+            "requestor": opening.requestor,
+            "ttl": int(lifetime * 1000),
+        }
+        if opening.first_failed is not None:
+            fields["first"] = opening.first_failed
+        if opening.catch is not None:
+            fields["catch"] = opening.catch
+        for number, (name, template) in enumerate(opening.messages.items()):
+            fields[f"queue:{number}"] = self._keys.list(name)
+            fields[f"message:{number}"] = template
+        self._scripts["open"](
+            keys=[key],
+            args=[self._keys.prefix, run, *(item for pair in fields.items() for item in pair)],
+            client=pipeline,
+        )
+        return bool(pipeline.execute()[-1])
+
+    # Working
+
+    def begin(self, run: str, owner: str, queue: int, want: int, node: int) -> Grant:
+        """Count a message off and lease up to `want` ready nodes, the one that the message names first."""
+        return _grant(self._call("begin", run, owner, queue, want, self._lease, node))
+
+    def enter(self, run: str, owner: str, queue: int, asks: Sequence[Ask]) -> list[Answer]:
+        """Find receipts for nodes about to run, and claim what has none, so that one owner alone computes it."""
+        args: list[Any] = [owner, queue, self._lease, len(asks)]
+        for node, mode, tasks, patience in asks:
+            args += (node, mode, int(patience * 1000), len(tasks), *[task.key for task in tasks])
+        return [_answer(answer) for answer in self._call("enter", run, *args)]
+
+    def settle(
+        self,
+        run: str,
+        owner: str,
+        queue: int,
+        settlements: Sequence[Settlement],
+        *,
+        want: int = 0,
+        ahead: Sequence[int] = (),
+        back: Sequence[tuple[int, list[Link]]] = (),
+        status: str = "",
+    ) -> Grant:
+        """Settle nodes, publish what became ready, and lease up to `want` nodes more.
+
+        `ahead` are nodes that the owner is running before their release, `back` nodes that it returns unbegun with
+        the Tasks it had claimed for them. Settling again what is settled changes nothing.
+        """
+        args: list[Any] = [owner, queue, want, self._lease, self._lifetime, status]
+        args += (len(ahead), *ahead, len(back))
+        for node, tasks in back:
+            args += (node, len(tasks), *[task.key for task in tasks])
+        args.append(len(settlements))
+        for each in settlements:
+            args += (each.node, "ahead" if each.ahead else "claimed", each.record.pack(), each.record.receipt.key)
+            args += (each.receipt, "c" if each.reusable else "n", int(each.fails), len(each.tasks))
+            args += [task.key for task in each.tasks]
+            args.append(len(each.targets))
+            for target in each.targets:
+                args += target
+        return _grant(self._call("settle", run, *args))
+
+    def renew(self, run: str, owner: str, queue: int, nodes: Sequence[int], tasks: Sequence[Link]) -> int:
+        """Keep the owner's leases on nodes and its claims on Tasks; return how many leases it still holds."""
+        keys = [task.key for task in tasks]
+        return int(self._call("renew", run, owner, queue, self._lease, len(nodes), *nodes, len(keys), *keys))
+
+    def abandon(self, run: str, owner: str, *, crashed: bool) -> int:
+        """Make what a dead owner held in a run ready again; `crashed` says that a guest may have killed it."""
+        return int(self._call("abandon", run, owner, CRASH_POINTS if crashed else _LAPSE_POINTS, int(crashed)))
+
+    def sweep(self) -> int:
+        """Repair every live run; return how many nodes came back. One worker a moment does it for all."""
+        if not self._redis.set(self._keys.sweep, 1, nx=True, px=_STANDSTILL_MS // 2):
+            return 0
+        live = self._redis.smembers(self._keys.live)
+        return sum(int(self._call("sweep", run.decode(), _LAPSE_POINTS, _STANDSTILL_MS)) for run in live)
+
+    def cancel(self, run: str, reason: str) -> str:
+        """End a run before its time; return the state it was in. Raises `UsageError` for an unknown run."""
+        state = self._call("cancel", run, reason)
+        if state is None:
+            raise _unknown(run)
+        return str(state.decode())
+
+    def set_outcome(self, run: str, outcome: bytes) -> None:
+        """Remember what the `catch` handler made of a failure: a Result in DAG-CBOR."""
+        self._redis.hset(self._keys.run(run), "outcome", outcome)
+
+    # Looking
+
+    def header(self, run: str) -> Header:
+        """Return a run as a whole; raises `UsageError` where it is not known."""
+        fields = self._redis.hgetall(self._keys.run(run))
+        if b"state" not in fields:
+            raise _unknown(run)
+        state = fields[b"state"].decode()
+        status = "running" if state == "running" else fields[b"status"].decode()
+        submitted = self._redis.zscore(self._keys.runs, run)
+        return Header(
+            run=run,
+            status=status,
+            plan=Link(fields[b"plan"]),
+            document=Link(fields[b"doc"]),
+            count=int(fields[b"count"]),
+            left=int(fields[b"left"]),
+            failed=int(fields[b"failed"]),
+            requestor=fields[b"requestor"].decode(),
+            submitted=int(submitted or 0),
+            outcome=fields.get(b"outcome"),
+            reason=fields.get(b"reason", b"").decode(),
+        )
+
+    def plan_of(self, run: str) -> Link | None:
+        """Return the CID of a run's plan, None where the run is not known."""
+        plan = self._redis.hget(self._keys.run(run), "plan")
+        return None if plan is None else Link(plan)
+
+    def first_failed(self, run: str) -> int:
+        """Return the lowest node that failed a run."""
+        return int(self._redis.hget(self._keys.run(run), "first") or 0)
+
+    def recent(self, limit: int = 100) -> list[Header]:
+        """Return the runs opened last, newest first."""
+        found = []
+        for name in self._redis.zrevrange(self._keys.runs, 0, limit - 1):
+            try:
+                found.append(self.header(name.decode()))
+            except UsageError:
+                self._redis.zrem(self._keys.runs, name)  # its lifetime is over
+        return found
+
+    def records(self, run: str, nodes: Sequence[int]) -> list[Record | None]:
+        """Return the records of nodes, None for those that have not settled."""
+        found: list[Record | None] = []
+        for some in _chunks(list(nodes)):
+            packed = self._redis.hmget(f"{self._keys.run(run)}:settled", some)
+            found.extend(None if data is None else Record.unpack(data) for data in packed)
+        return found
+
+    def progress(self, run: str, after: bytes, seconds: float) -> Iterator[Progress]:
+        """Wait up to `seconds` for entries after a position of the event stream (b"0" is its start)."""
+        answer = self._redis.xread(
+            {f"{self._keys.run(run)}:events": after}, count=_BATCH, block=int(seconds * 1000) or 1
+        )
+        entries = [entry for part in _streams(answer) for entry in part]
+        for position, fields in entries:
+            settled = fields.get(b"s", b"").decode()
+            nodes = [pair.split(" ") for pair in settled.split(",")] if settled else []
+            end = fields.get(b"end")
+            yield Progress(
+                position,
+                [(int(node), *read_flag(flag)) for node, flag in nodes],
+                None if end is None else end.decode(),
+            )
+
+
+def _streams(answer: Any) -> Iterator[Any]:
+    """Yield the entries of each stream of an XREAD answer, which is a list or, over RESP3, a map."""
+    parts = answer.items() if isinstance(answer, dict) else answer or ()
+    for _, entries in parts:
+        yield from ([entries] if entries and isinstance(entries[0], tuple) else entries)
+
+
+def _grant(answer: list[Any]) -> Grant:
+    numbers = answer[2:]
+    return Grant(answer[0].decode(), bool(answer[1]), list(zip(numbers[::2], numbers[1::2], strict=True)))
+
+
+def _answer(answer: list[Any]) -> Answer:
+    pairs = zip(answer[1::2], answer[2::2], strict=True)
+    return Answer(answer[0].decode(), [(Link(cid), block) for cid, block in pairs])
+
+
+def _chunks(items: list[Any]) -> Iterator[list[Any]]:
+    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+
+
+def _unknown(run: str) -> UsageError:
+    return UsageError(f"no run {run!r} is known on this queue", hint="ipvm run list shows those that are")

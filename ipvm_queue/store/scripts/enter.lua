@@ -1,0 +1,71 @@
+-- Before running: find receipts that exist, and let one owner alone compute what several want.
+-- ARGV: P, id, owner, q, lease (ms), nodes; for each node: its number, mode, patience (ms), how many Tasks, the Tasks.
+-- Mode 'work' names the addresses of one pure Task, 'ahead' too, for a node that is not released yet; 'await' names
+-- the Tasks that must all have a receipt.
+-- Returns for each node one of
+--   {'run'}                   it is yours to compute
+--   {'hit', cid, block}       its receipt
+--   {'twin'}                  you are computing it already, for another node
+--   {'have', cid, block, …}   the receipts it awaits
+--   {'wait'}                  it is put aside until another owner has settled it
+--   {'busy'}                  another owner computes it ('ahead' only)
+--   {'late'}                  it has waited longer than its patience ('await' only)
+local owner, q, lease = ARGV[3], ARGV[4], tonumber(ARGV[5])
+local now = clock()
+
+local function receipt(task, reusable)
+  local entry = redis.call('GET', P .. 'receipt:' .. task)
+  if not entry or (reusable and string.sub(entry, 1, 1) ~= 'c') then return nil end
+  local cid = string.sub(entry, 2)
+  local hex = string.gsub(cid, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
+  local block = redis.call('GET', P .. 'block:f' .. hex)
+  if block then return cid, block end
+end
+
+local function put_aside(node, task)
+  redis.call('SADD', P .. 'waiters:' .. task, ID .. '|' .. node .. '|' .. q)
+  redis.call('PEXPIRE', P .. 'waiters:' .. task, 7 * 86400000)
+  redis.call('ZREM', RUN .. ':leases', node)
+  redis.call('HSET', RUN .. ':claims', node, q .. '|')
+  redis.call('ZADD', RUN .. ':waiting', now + lease, node)
+  return {'wait'}
+end
+
+local function work(node, tasks, ahead)
+  for _, task in ipairs(tasks) do
+    local cid, block = receipt(task, true)
+    if cid then return {'hit', cid, block} end
+  end
+  local key = P .. 'flight:' .. tasks[1]
+  if redis.call('SET', key, owner, 'NX', 'PX', lease) then return {'run'} end
+  if redis.call('GET', key) == owner then return {'twin'} end
+  return ahead and {'busy'} or put_aside(node, tasks[1])
+end
+
+local function await(node, tasks, patience)
+  local found = {'have'}
+  for _, task in ipairs(tasks) do
+    local cid, block = receipt(task, false)
+    if not cid then
+      redis.call('HSETNX', RUN .. ':since', node, now)
+      if now - tonumber(redis.call('HGET', RUN .. ':since', node)) >= patience then return {'late'} end
+      return put_aside(node, task)
+    end
+    found[#found + 1] = cid
+    found[#found + 1] = block
+  end
+  return found
+end
+
+local answers, at = {}, 7
+for i = 1, tonumber(ARGV[6]) do
+  local node, mode, patience, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local tasks = {unpack(ARGV, at + 4, at + 3 + count)}
+  at = at + 4 + count
+  if mode == 'await' then
+    answers[i] = await(node, tasks, patience)
+  else
+    answers[i] = work(node, tasks, mode == 'ahead')
+  end
+end
+return answers

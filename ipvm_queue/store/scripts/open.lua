@@ -1,0 +1,14 @@
+-- Open a run whose nodes stand staged under its keys: from here on workers see it.
+-- ARGV: P, id, then the fields of the run's hash. Returns 1, or 0 where the run is open already.
+if redis.call('HEXISTS', RUN, 'state') == 1 then return 0 end
+redis.call('HSET', RUN, 'state', 'running', unpack(ARGV, 3))
+for _, suffix in ipairs(SUFFIXES) do redis.call('PERSIST', RUN .. suffix) end
+redis.call('SADD', P .. 'live', ID)
+redis.call('ZADD', P .. 'runs', clock(), ID)
+if tonumber(redis.call('HGET', RUN, 'left')) == 0 then
+  conclude()
+else
+  top_up(RUN, ID, '0')
+  if redis.call('HEXISTS', RUN, 'queue:1') == 1 then top_up(RUN, ID, '1') end
+end
+return 1

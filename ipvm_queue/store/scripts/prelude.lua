@@ -1,0 +1,167 @@
+-- What every script shares. ARGV[1] is the key prefix P, ARGV[2] the run's id; KEYS[1] is the run's key.
+--
+--   P run:<id>             HASH    state running|done|cancelled, status, left, failed, first, catch, ttl, begun,
+--                                  and for each queue index q: queue:<q> (its list), message:<q> (the broker message
+--                                  with marks), tickets:<q> (messages that are out); crashes (guests that
+--                                  killed their worker)
+--   P run:<id>:settled     HASH    node -> receipt CID (36 bytes), flag, out       exactly one record a node
+--   P run:<id>:arrived     HASH    node -> predecessors that have settled          absent = none
+--   P run:<id>:ready:<q>   ZSET    node, scored by its number                      released, not begun
+--   P run:<id>:leases      ZSET    node -> until (ms)                              begun, not settled
+--   P run:<id>:claims      HASH    node -> q|owner                                 who holds the lease
+--   P run:<id>:waiting     ZSET    node -> until (ms)                              waits for a Task of another run
+--   P run:<id>:since       HASH    node -> when its wait began (ms)
+--   P run:<id>:deaths      HASH    node -> points: how often its worker died under it
+--   P run:<id>:events      STREAM  one entry a settle: s = "node flag,…"; the last has end = status
+--   P receipt:<task>       STRING  flag ('c' may be reused, 'n' not) and receipt CID
+--   P block:<cid>          STRING  a block's bytes
+--   P flight:<task>        STRING  the owner who is computing this pure Task now
+--   P waiters:<task>       SET     id|node|q of those who wait for its receipt
+--   P slots:<list>         STRING  how many processes consume a queue
+--   P live                 SET     ids of runs that are not over
+local P, ID, RUN = ARGV[1], ARGV[2], KEYS[1]
+local SUFFIXES = {'', ':settled', ':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':waiting', ':since',
+  ':deaths', ':events'}
+
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function slots(run, q)
+  return tonumber(redis.call('GET', P .. 'slots:' .. redis.call('HGET', run, 'queue:' .. q)) or '2')
+end
+
+-- Publish messages until as many are out as the consumers of the queue can use, each naming a ready node.
+local function top_up(run, id, q)
+  local ready = redis.call('ZCARD', run .. ':ready:' .. q)
+  if ready == 0 then return end
+  local out = tonumber(redis.call('HGET', run, 'tickets:' .. q) or '0')
+  local want = math.min(ready, 2 * slots(run, q))
+  if out >= want then return end
+  local template = redis.call('HGET', run, 'message:' .. q)
+  local list = redis.call('HGET', run, 'queue:' .. q)
+  for _, node in ipairs(redis.call('ZRANGE', run .. ':ready:' .. q, out, want - 1)) do
+    local marks = {['@RUN@'] = id, ['@NODE@'] = node}
+    redis.call('LPUSH', list, (string.gsub(template, '@%u+@', marks)))
+  end
+  redis.call('HSET', run, 'tickets:' .. q, want)
+end
+
+local function add_ready(run, q, nodes)
+  for first = 1, #nodes, 1000 do
+    local scored = {}
+    for i = first, math.min(first + 999, #nodes) do
+      scored[#scored + 1] = nodes[i]
+      scored[#scored + 1] = nodes[i]
+    end
+    redis.call('ZADD', run .. ':ready:' .. q, unpack(scored))
+  end
+end
+
+-- Lease nodes to an owner.
+local function claim(q, owner, until_ms, nodes)
+  if #nodes == 0 then return end
+  local leases, claims = {}, {}
+  for _, node in ipairs(nodes) do
+    leases[#leases + 1] = until_ms
+    leases[#leases + 1] = node
+    claims[#claims + 1] = node
+    claims[#claims + 1] = q .. '|' .. owner
+  end
+  redis.call('ZADD', RUN .. ':leases', unpack(leases))
+  redis.call('HSET', RUN .. ':claims', unpack(claims))
+end
+
+-- A run in which a guest has killed its worker goes on one node at a time, so that the guilty one is found.
+local function careful()
+  return redis.call('HEXISTS', RUN, 'crashes') == 1
+end
+
+-- Take up to `want` ready nodes, but no more than this consumer's share. One that has seen a worker die goes alone.
+local function take(q, owner, want, lease, hint)
+  local key = RUN .. ':ready:' .. q
+  local ready = redis.call('ZCARD', key)
+  if ready == 0 or want < 1 then return {} end
+  local share = careful() and 1 or math.min(want, math.ceil(ready / slots(RUN, q)))
+  local nodes = redis.call('ZRANGE', key, 0, share - 1)
+  if hint and redis.call('ZSCORE', key, hint) then
+    table.insert(nodes, 1, hint)
+  end
+  local deaths = redis.call('HMGET', RUN .. ':deaths', unpack(nodes))
+  local taken, answer, seen = {}, {}, {}
+  for i, node in ipairs(nodes) do
+    local points = tonumber(deaths[i] or '0')
+    if not seen[node] and #taken < share and (points == 0 or #taken == 0) then
+      seen[node] = true
+      taken[#taken + 1] = node
+      answer[#answer + 1] = tonumber(node)
+      answer[#answer + 1] = points
+      if points > 0 then break end
+    end
+  end
+  redis.call('ZREM', key, unpack(taken))
+  claim(q, owner, clock() + lease, taken)
+  redis.call('HSET', RUN, 'begun', clock())
+  return answer
+end
+
+local function split(text)
+  local parts = {}
+  for part in string.gmatch(text, '[^|]+') do parts[#parts + 1] = part end
+  return parts
+end
+
+-- Put nodes whose lease is over back among the ready; `points` count against them.
+local function put_back(run, id, nodes, points)
+  local queues = {}
+  for _, node in ipairs(nodes) do
+    local q = string.sub(redis.call('HGET', run .. ':claims', node) or '0|', 1, 1)
+    redis.call('ZREM', run .. ':leases', node)
+    redis.call('HDEL', run .. ':claims', node)
+    if points > 0 then redis.call('HINCRBY', run .. ':deaths', node, points) end
+    if redis.call('HEXISTS', run .. ':settled', node) == 0 then
+      redis.call('ZADD', run .. ':ready:' .. q, node, node)
+      queues[q] = true
+    end
+  end
+  for q in pairs(queues) do top_up(run, id, q) end
+end
+
+-- Wake whoever waits for a Task's receipt.
+local function wake(task)
+  local key = P .. 'waiters:' .. task
+  local waiters = redis.call('SMEMBERS', key)
+  if #waiters == 0 then return end
+  redis.call('DEL', key)
+  for _, waiter in ipairs(waiters) do
+    local id, node, q = unpack(split(waiter))
+    local run = P .. 'run:' .. id
+    if redis.call('ZREM', run .. ':waiting', node) == 1 then
+      redis.call('ZADD', run .. ':ready:' .. q, node, node)
+      top_up(run, id, q)
+    end
+  end
+end
+
+local function finish(run, state, status)
+  redis.call('HSET', run, 'state', state, 'status', status)
+  redis.call('XADD', run .. ':events', '*', 'end', status)
+  redis.call('SREM', P .. 'live', string.sub(run, #P + 5))
+  local ttl = tonumber(redis.call('HGET', run, 'ttl') or '0')
+  if ttl > 0 then
+    for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', run .. suffix, ttl) end
+  end
+end
+
+-- The run has no node left: hand the first failure to the catch handler, or end.
+local function conclude()
+  local fields = redis.call('HMGET', RUN, 'failed', 'catch', 'status')
+  if tonumber(fields[1] or '0') > 0 and fields[2] then
+    redis.call('HDEL', RUN, 'catch')
+    redis.call('HSET', RUN, 'left', 1)
+    add_ready(RUN, '0', {fields[2]})
+    return top_up(RUN, ID, '0')
+  end
+  finish(RUN, 'done', fields[3] or (tonumber(fields[1] or '0') > 0 and 'error' or 'ok'))
+end

@@ -1,0 +1,104 @@
+"""Before a workflow is signed: bring its modules, choose its functions, and check its calls against them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from ipvm_queue.errors import DocumentError, Fault, MissingBlockError, ModuleError
+from ipvm_queue.ipld import Link
+from ipvm_queue.wasm import PENDING, ModuleInfo
+from ipvm_queue.workflow import Promise, Task, Workflow, bind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ipvm_queue.ipld import Value
+
+_FILE = "file:"
+
+
+class Modules(Protocol):
+    """Where a submission's modules come from: blocks it brings, or the store."""
+
+    def info(self, cid: Link) -> ModuleInfo:
+        """Return what a module is; raises `MissingBlockError` or `ModuleError`."""
+
+
+def bring_files(workflow: Workflow, folder: Path) -> tuple[Workflow, dict[Link, bytes]]:
+    """Replace every `with: "file:…"` by the CID of that file (relative to `folder`); return the blocks too.
+
+    Raises `DocumentError` for files that cannot be read.
+    """
+    named: dict[str, Link] = {}
+    blocks: dict[Link, bytes] = {}
+    faults = []
+    for task in _wasm_tasks(workflow):
+        resource = task.resource
+        if not isinstance(resource, str) or not resource.startswith(_FILE) or resource in named:
+            continue
+        try:
+            data = (folder / resource.removeprefix(_FILE)).read_bytes()
+        except OSError as error:
+            faults.append(_fault(task, "file", f"cannot read {resource}: {error.strerror}"))
+            continue
+        named[resource] = Link.of(data)
+        blocks[named[resource]] = data
+    if faults:
+        raise DocumentError(faults)
+    return (bind(workflow, named) if named else workflow), blocks
+
+
+def complete(workflow: Workflow, modules: Modules) -> Workflow:
+    """Return the workflow with a function chosen for every Wasm task; raises `DocumentError` with every wrong call.
+
+    What a promise will bring is checked when it is there. (DESIGN: `func`)
+    """
+    faults: list[Fault] = []
+    tasks = {label: _complete(task, modules, faults) for label, task in workflow.tasks.items()}
+    catch = None if workflow.catch is None else _complete(workflow.catch, modules, faults)
+    if faults:
+        raise DocumentError(faults)
+    return replace(workflow, tasks=tasks, catch=catch)
+
+
+def _complete(task: Task, modules: Modules, faults: list[Fault]) -> Task:
+    if task.kind != "wasm":
+        kind = f"{task.resource} {task.ability}"
+        faults.append(
+            _fault(task, "effect", f"no handler here for the effect {kind}", "Wasm jobs run; effects do not yet")
+        )
+        return task
+    if not isinstance(task.resource, Link):
+        if task.func is None:
+            hint = 'say which with "func"'
+            faults.append(_fault(task, "function", f"job {task.label!r} promises its module and names no func", hint))
+        return task
+    try:
+        info = modules.info(task.resource)
+        if isinstance(task.func, Promise):
+            return task
+        func = info.choose(task.label) if task.func is None else info.find(task.func)
+        if task.label != "catch" or task.args:
+            info.check_call(func, [PENDING if _promised(arg) else arg for arg in task.args])
+    except (ModuleError, MissingBlockError) as error:
+        faults.append(_fault(task, error.code, f"job {task.label!r}: {error.message}", error.hint))
+        return task
+    return task if func == task.func else replace(task, func=func)
+
+
+def _promised(value: Value | Promise) -> bool:
+    if isinstance(value, Promise):
+        return True
+    if isinstance(value, dict):
+        return any(_promised(item) for item in value.values())
+    return isinstance(value, list) and any(_promised(item) for item in value)
+
+
+def _wasm_tasks(workflow: Workflow) -> list[Task]:
+    catch = [] if workflow.catch is None else [workflow.catch]
+    return [task for task in (*workflow.tasks.values(), *catch) if task.kind == "wasm"]
+
+
+def _fault(task: Task, code: str, message: str, hint: str | None = None) -> Fault:
+    return Fault(code, message, path=task.path, line=task.line, column=task.column, hint=hint)

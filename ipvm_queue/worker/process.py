@@ -1,0 +1,71 @@
+"""One worker process: its tools, and a thread that keeps its leases while a node runs."""
+
+from __future__ import annotations
+
+import os
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from structlog import get_logger
+
+from ipvm_queue.worker.announce import Announcer
+from ipvm_queue.worker.app import settings
+from ipvm_queue.worker.shift import Shift
+from ipvm_queue.worker.tools import Tools
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from ipvm_queue.ipld import Link
+
+_log = get_logger(__name__)
+
+
+class Process:
+    """A worker process (a prefork child, or the whole of a solo worker)."""
+
+    def __init__(self, tools: Tools, interval: float) -> None:
+        self.tools = tools
+        self._interval = interval
+        self._shift: Shift | None = None
+        self._stop = Event()
+        Thread(target=self._keep, name="leases", daemon=True).start()
+
+    def work(self, run: str, node: int) -> Link | None:
+        """Answer a message; return the receipt of its node where there is one now."""
+        plan = self.tools.plan(run)
+        if plan is None or not 0 <= node <= plan.count:
+            _log.info("message for a run that is not known", run=run, node=node)
+            return None
+        self._shift = Shift(self.tools, run, plan, plan.node(node).queue)
+        try:
+            self._shift.work(node)
+        finally:
+            self._shift = None
+        (record,) = self.tools.runs.records(run, [node])
+        return None if record is None else record.receipt
+
+    def _keep(self) -> None:
+        while not self._stop.wait(self._interval):
+            shift = self._shift
+            if shift is None:
+                continue
+            try:
+                shift.beat()
+            except Exception:  # noqa: BLE001 - leases that are not renewed lapse, and the work is done elsewhere
+                _log.warning("leases could not be renewed", exc_info=True)
+
+
+_processes: dict[int, Process] = {}
+
+
+def process(app: Celery, hostname: str) -> Process:
+    """Return this process's own, made at its first message: nothing of it may cross a fork."""
+    pid = os.getpid()
+    if pid not in _processes:
+        configured = settings().model_copy(update={"broker_url": app.conf.broker_url})
+        announcer = Announcer(app, hostname) if app.conf.worker_send_task_events else None
+        tools = Tools.make(configured, hostname, announcer)
+        _processes.clear()
+        _processes[pid] = Process(tools, interval=min(1.0, configured.lease / 4))
+    return _processes[pid]

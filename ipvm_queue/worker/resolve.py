@@ -1,0 +1,74 @@
+"""Before a node runs: its inputs put in place of its promises, its conditions looked at.
+
+(UCAN Promise 3; IPVM job 3.2.1 `on`)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ipvm_queue.ucan import PromiseError, resolve, task_link
+
+if TYPE_CHECKING:
+    from ipvm_queue.ipld import Link, Value
+    from ipvm_queue.plan import Node, Plan
+    from ipvm_queue.store import State
+
+
+class Known(NamedTuple):
+    """A Result that a node may need: the receipt, how its task ended, and the Result itself."""
+
+    receipt: Link
+    state: State
+    result: dict[str, Value]
+
+
+class Resolved(NamedTuple):
+    """A node that can run: its args without promises, and its two addresses (equal where it had no promise)."""
+
+    args: Value
+    task: Link
+
+
+class Stopped(NamedTuple):
+    """A node that cannot run: the error that its receipt says, and the state that it ends in."""
+
+    error: dict[str, Any]
+    state: State
+
+
+def prepare(plan: Plan, node: Node, known: dict[int, Known], others: dict[Link, Known]) -> Resolved | Stopped:
+    """Resolve a node whose predecessors have all settled.
+
+    `known` holds the Results of the plan's own nodes, `others` those of Tasks of other runs.
+    """
+    for source, branch in node.when:
+        if branch not in known[source].result or known[source].state == "skipped":
+            return _not_taken(plan, source, branch, known[source])
+    if node.is_static:
+        return Resolved(node.args, node.task)
+    found = {task: known[source] for source, task in node.inputs} | others
+    try:
+        args = resolve(node.args, lambda task: (found[task].receipt, found[task].result))
+    except PromiseError as stop:
+        return Stopped(stop.error, _state_of(plan, stop.error, node, known))
+    return Resolved(args, task_link(plan.subject, node.command, args, node.nonce))
+
+
+def _not_taken(plan: Plan, source: int, branch: str, known: Known) -> Stopped:
+    label = plan.node(source).label
+    ended = "was skipped" if known.state == "skipped" else f"ended in {known.state}"
+    message = f"not run: it is for the {branch} of {label!r}, which {ended}"
+    return Stopped({"code": "skipped", "message": message, "from": known.receipt}, "skipped")
+
+
+def _state_of(plan: Plan, error: dict[str, Any], node: Node, known: dict[int, Known]) -> State:
+    """Return `skipped` where a branch was not taken, `error` where something failed and nobody handles it."""
+    if "expected" not in error:
+        return "error"
+    if error["expected"] == "error":
+        return "skipped"
+    for source, _ in node.inputs:
+        if known[source].receipt == error["from"]:
+            return "skipped" if known[source].state == "skipped" or plan.node(source).handled else "error"
+    return "error"

@@ -1,0 +1,333 @@
+"""A worker process's stay with one run: lease nodes, run them, settle them, until its time or the work is over.
+
+Work first: what a settlement makes ready, the process that made it ready goes on with, up to its share and a time
+budget; the rest is published for others to steal. Links of a chain run ahead of their release and settle in one step
+with it. Many small nodes travel in one script call, sized by what the last ones cost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock
+from time import monotonic, time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ipvm_queue.ipld import Link, decode, encode
+from ipvm_queue.store import Ask, Record, Settlement
+from ipvm_queue.store.runs import DEATH_LIMIT
+from ipvm_queue.ucan import issue, read, task_link
+from ipvm_queue.worker.catch import answer, failure
+from ipvm_queue.worker.execute import execute
+from ipvm_queue.worker.resolve import Known, Resolved, Stopped, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ipvm_queue.ipld import Value
+    from ipvm_queue.plan import Node, Plan
+    from ipvm_queue.store import Answer, Grant, State
+    from ipvm_queue.worker.tools import Tools
+
+INLINE: Final = 2048  # bytes of a Result that stay in its receipt; a larger one is a block of its own
+_QUANTUM: Final = 0.02  # seconds of work between two settlements
+_MOST: Final = 128
+_FIRST_PACE: Final = 0.005
+_KNOWN: Final = 4096
+
+
+class Step(NamedTuple):
+    """A node that this process will run: `tasks` are what it has claimed, `ahead` that it is not released yet."""
+
+    number: int
+    node: Node
+    ready: Resolved | None
+    tasks: list[Link]
+    answer: Answer | None
+    ahead: bool
+
+
+class Shift:
+    """One process at work on one queue of one run."""
+
+    def __init__(self, tools: Tools, run: str, plan: Plan, queue: int) -> None:
+        self._tools = tools
+        self._run = run
+        self._plan = plan
+        self._queue = queue
+        self._known: dict[int, Known] = {}
+        self._twins: dict[Link, tuple[Record, dict[str, Value]]] = {}
+        self._unclaimed: list[tuple[int, list[Link]]] = []
+        self._lock = Lock()
+        self._pending: deque[list[Step]] = deque()
+        self._current: list[Step] = []
+        self._since = monotonic()
+        self._done: list[Settlement] = []
+
+    # The main loop
+
+    def work(self, node: int) -> str:
+        """Answer a message that names `node`; return the state of the run."""
+        tools = self._tools
+        deadline = monotonic() + tools.budget
+        grant = tools.runs.begin(self._run, tools.owner, self._queue, self._want(), node)
+        while grant.nodes:
+            started = monotonic()
+            count = self._run_batch(grant)
+            self._learn((monotonic() - started) / count)
+            with self._lock:
+                grant = self._settle(want=self._want() if monotonic() < deadline else 0)
+        return grant.state
+
+    def _want(self) -> int:
+        return max(1, min(_MOST, int(_QUANTUM / self._tools.paces.get(self._run, _FIRST_PACE))))
+
+    def _learn(self, seconds: float) -> None:
+        paces = self._tools.paces
+        before = paces.pop(self._run, None)
+        paces[self._run] = max(1e-5, seconds if before is None else (before + seconds) / 2)
+        if len(paces) > _MOST:
+            paces.popitem(last=False)
+
+    def _run_batch(self, grant: Grant) -> int:
+        """Run leased nodes and the chains that follow from them; return how many nodes that was."""
+        groups = self._enter(grant)
+        with self._lock:
+            self._pending.extend(groups)
+        count = 0
+        while True:
+            with self._lock:
+                if not self._pending:
+                    self._current = []
+                    return count or 1
+                self._current = list(self._pending.popleft())
+                self._since = monotonic()
+            count += self._run_group()
+
+    def _run_group(self) -> int:
+        count = 0
+        while True:
+            with self._lock:
+                if not self._current:
+                    return count
+                step = self._current[0]
+                self._since = monotonic()
+            if not self._run_step(step):
+                return count
+            count += 1
+
+    def _run_step(self, step: Step) -> bool:
+        """Run one step; False where the rest of its chain must go the ordinary way."""
+        settlement = self._outcome(step)
+        with self._lock:
+            self._done.append(settlement)
+            self._current = self._current[1:]
+            following = self._current[0].answer if self._current else None
+            if following is not None and following.verdict == "busy":
+                self._unclaimed += [(later.number, later.tasks) for later in self._current[1:]]
+                self._current = []
+        return bool(self._current)
+
+    # Leasing: what is known already, what is somebody else's
+
+    def _enter(self, grant: Grant) -> list[list[Step]]:
+        """Resolve leased nodes and ask the store for receipts; what cannot run settles here."""
+        nodes = {number: self._plan.node(number) for number, _ in grant.nodes}
+        crashed = [number for number, points in grant.nodes if points >= DEATH_LIMIT]
+        for number in crashed:
+            self._stop(number, nodes.pop(number), _CRASHED, "error")
+        others = self._await(nodes)
+        self._fetch(nodes.values())
+        steps: list[Step] = []
+        for number, node in nodes.items():
+            if number == self._plan.count:
+                args = {**node.args, "params": [failure(self._tools, self._run, self._plan)]}
+                task = task_link(self._plan.subject, node.command, args, node.nonce)
+                steps.append(Step(number, node, Resolved(args, task), [], None, ahead=False))
+                continue
+            ready = prepare(self._plan, node, self._known, others.get(number, {}))
+            if isinstance(ready, Stopped):
+                self._stop(number, node, ready.error, ready.state)
+            else:
+                tasks = [node.task] if ready.task == node.task else [node.task, ready.task]
+                steps.append(Step(number, node, ready, tasks, None, ahead=False))
+        alone = grant.careful or any(points for _, points in grant.nodes)
+        links = 1 if alone else max(1, self._want() // max(1, len(steps)))
+        return self._claim([[step, *self._chain(step, links - 1)] for step in steps])
+
+    def _chain(self, step: Step, links: int) -> Iterable[Step]:
+        """Yield the nodes that follow a step and nothing else, whose turn comes when it has run."""
+        node = step.node
+        if not node.pure:
+            return
+        for _ in range(links):
+            number = node.runs_into
+            if number is None:
+                return
+            node = self._plan.node(number)
+            if node.awaits or not node.pure:
+                return
+            yield Step(number, node, None, [node.task], None, ahead=True)
+
+    def _claim(self, groups: list[list[Step]]) -> list[list[Step]]:
+        """Ask for every pure step at once; leave out what another owner is computing."""
+        asked = [step for group in groups for step in group if step.tasks and step.node.pure]
+        if not asked:
+            return groups
+        asks = [Ask(step.number, "ahead" if step.ahead else "work", step.tasks) for step in asked]
+        answers = self._tools.runs.enter(self._run, self._tools.owner, self._queue, asks)
+        found = {step.number: answer for step, answer in zip(asked, answers, strict=True)}
+        kept = []
+        for group in groups:
+            steps = [step._replace(answer=found.get(step.number)) for step in group]
+            if steps[0].answer is not None and steps[0].answer.verdict == "wait":
+                self._unclaimed += [(step.number, step.tasks) for step in steps[1:]]
+            else:
+                kept.append(steps)
+        return kept
+
+    def _await(self, nodes: dict[int, Node]) -> dict[int, dict[Link, Known]]:
+        """Return the Results of other runs' Tasks, by node; nodes that must still wait leave `nodes`."""
+        asks = [
+            Ask(number, "await", node.awaits, self._plan.bounds[node.bounds].time)
+            for number, node in nodes.items()
+            if node.awaits
+        ]
+        others: dict[int, dict[Link, Known]] = {}
+        if not asks:
+            return others
+        answers = self._tools.runs.enter(self._run, self._tools.owner, self._queue, asks)
+        for ask, found in zip(asks, answers, strict=True):
+            if found.verdict == "have":
+                pairs = zip(ask.tasks, found.receipts, strict=True)
+                others[ask.node] = {task: self._read(data) for task, (_, data) in pairs}
+                continue
+            node = nodes.pop(ask.node)
+            if found.verdict == "late":
+                self._stop(ask.node, node, _late(ask), "error")
+        return others
+
+    def _fetch(self, nodes: Iterable[Node]) -> None:
+        """Bring the Results of all predecessors."""
+        if len(self._known) > _KNOWN:
+            self._known.clear()
+        needed = dict.fromkeys(each for node in nodes for each in node.predecessors if each not in self._known)
+        if not needed:
+            return
+        for number, record in zip(needed, self._tools.runs.records(self._run, list(needed)), strict=True):
+            if record is None:
+                raise RuntimeError(f"node {number} of run {self._run} was released before it settled")
+            self._known[number] = Known(record.receipt, record.state, self._inline(record.result))
+
+    def _read(self, data: bytes) -> Known:
+        receipt = read(data, trusted=True)
+        result = self._inline(receipt.out)
+        return Known(receipt.link, "ok" if "ok" in result else "error", result)
+
+    def _inline(self, out: Value) -> dict[str, Value]:
+        return decode(self._tools.blocks.get(out)) if isinstance(out, Link) else out  # type: ignore[no-any-return]
+
+    # Running
+
+    def _outcome(self, step: Step) -> Settlement:
+        if step.ready is None:
+            ready = prepare(self._plan, step.node, self._known, {})
+            if isinstance(ready, Stopped):
+                return self._stopped(step.number, step.node, ready.error, ready.state, ahead=step.ahead)
+            step = step._replace(ready=ready, tasks=list(dict.fromkeys((*step.tasks, ready.task))))
+        assert step.ready is not None  # noqa: S101 - for the type checker
+        if step.answer is not None and step.answer.verdict == "hit":
+            return self._found(step, step.answer.receipts[0][1])
+        task = step.ready.task
+        if task in self._twins and step.node.pure:
+            record, result = self._twins[task]
+            record = Record(record.receipt, record.state, cached=True, out=record.out)
+            return self._settled(step, record, result, b"", reusable=True)
+        done = execute(self._tools, step.node.command, step.ready.args, self._plan.bounds[step.node.bounds])
+        record, receipt = self._sign(task, done.out, "ok" if "ok" in done.out else "error", done.meta)
+        if done.reusable:
+            self._twins[task] = (record, done.out)
+        return self._settled(step, record, done.out, receipt, reusable=done.reusable)
+
+    def _found(self, step: Step, data: bytes) -> Settlement:
+        receipt = read(data, trusted=True)
+        result = self._inline(receipt.out)
+        record = Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode(receipt.out))
+        return self._settled(step, record, result, b"", reusable=True)
+
+    def _settled(
+        self, step: Step, record: Record, result: dict[str, Value], receipt: bytes, *, reusable: bool
+    ) -> Settlement:
+        node = step.node
+        self._known[step.number] = Known(record.receipt, record.state, result)
+        fails = record.state == "error" and not node.handled
+        return Settlement(step.number, record, receipt, step.tasks, reusable, fails, step.ahead, node.targets)
+
+    def _stop(self, number: int, node: Node, error: dict[str, Value], state: State) -> None:
+        settlement = self._stopped(number, node, error, state, ahead=False)
+        with self._lock:
+            self._done.append(settlement)
+
+    def _stopped(self, number: int, node: Node, error: dict[str, Value], state: State, *, ahead: bool) -> Settlement:
+        """Settle a node that does not run. A skipped one says nothing of its Task, so it is indexed under none."""
+        record, receipt = self._sign(node.task, {"error": error}, state, {})
+        self._known[number] = Known(record.receipt, state, {"error": error})
+        tasks = [] if state == "skipped" else [node.task]
+        fails = state == "error" and not node.handled
+        return Settlement(
+            number, record, receipt, tasks, reusable=False, fails=fails, ahead=ahead, targets=node.targets
+        )
+
+    def _sign(self, task: Link, out: Value, state: State, meta: dict[str, Value]) -> tuple[Record, bytes]:
+        encoded = encode(out)
+        if len(encoded) > INLINE:
+            out = self._tools.stored.put(encoded, 0x71)
+            encoded = encode(out)
+        link, receipt = issue(self._tools.signer, task, out, meta, int(time()))
+        return Record(link, state, cached=False, out=encoded), receipt
+
+    # Settling
+
+    def _settle(self, *, want: int, ahead: Sequence[int] = (), back: Sequence[tuple[int, list[Link]]] = ()) -> Grant:
+        """Settle what is done (the lock is held) and lease up to `want` nodes more."""
+        tools = self._tools
+        done, self._done = self._done, []
+        back, self._unclaimed = [*self._unclaimed, *back], []
+        status = ""
+        for each in done:
+            if each.node == self._plan.count:
+                status = answer(tools, self._run, self._plan, each.record)
+        grant = tools.runs.settle(
+            self._run, tools.owner, self._queue, done, want=want, ahead=ahead, back=back, status=status
+        )
+        if tools.announcer is not None and done:
+            tools.announcer.settled(self._run, self._plan, done)
+        return grant
+
+    def beat(self) -> None:
+        """Keep the leases; if the step at hand takes long, settle what is done and give back what is not begun."""
+        with self._lock:
+            tools = self._tools
+            slow = monotonic() - self._since > tools.budget
+            if slow and (self._done or self._pending):
+                back = [(step.number, step.tasks) for group in self._pending for step in group]
+                self._pending.clear()
+                self._settle(want=0, ahead=[step.number for step in self._current[:1] if step.ahead], back=back)
+            steps = [step for group in (self._current, *self._pending) for step in group]
+            if steps:
+                tasks = [task for step in steps for task in step.tasks]
+                tools.runs.renew(self._run, tools.owner, self._queue, [step.number for step in steps], tasks)
+
+
+_CRASHED: Final[dict[str, Value]] = {
+    "code": "runner/crashed",
+    "message": "every worker process that ran this task died of it",
+    "fault": "runner",
+}
+
+
+def _late(ask: Ask) -> dict[str, Value]:
+    return {
+        "code": "promise/timeout",
+        "message": f"no receipt came for the awaited Task within {ask.patience:g} seconds",
+        "fault": "requestor",
+    }

@@ -1,0 +1,55 @@
+"""`ipvm.run`: the one Celery task. Its message says "there is work in this run, this node for instance"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from billiard.exceptions import WorkerLostError
+from celery import shared_task
+from celery.exceptions import Ignore
+from celery.worker.request import Request
+
+from ipvm_queue.plan.canvas import TASK_NAME
+from ipvm_queue.store import Keys, RedisRuns, connect
+from ipvm_queue.worker.app import settings
+from ipvm_queue.worker.process import process
+from ipvm_queue.worker.tools import owner_of
+
+if TYPE_CHECKING:
+    from celery.app.task import Task
+
+_KILLED_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT")
+
+
+class RunRequest(Request):  # type: ignore[misc]
+    """A message as the parent of the worker processes sees it: here their deaths are told to the store."""
+
+    def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+        """Make a dead process's nodes ready at once, instead of when its lease lapses."""
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(error, WorkerLostError):
+            self._abandon(crashed=not any(signal in str(error) for signal in _KILLED_FROM_OUTSIDE))
+        return super().on_failure(exc_info, *args, **kwargs)
+
+    def on_timeout(self, soft: bool, timeout: float) -> Any:  # noqa: FBT001 - Celery's signature
+        """Count a hard time limit against the node: it outlived every limit of its own."""
+        if not soft:
+            self._abandon(crashed=True)
+        return super().on_timeout(soft, timeout)
+
+    def _abandon(self, *, crashed: bool) -> None:
+        run, _ = self.args
+        configured = settings()
+        redis = connect(self.app.conf.broker_url)
+        runs = RedisRuns(redis, Keys(configured.queue), lease=configured.lease, receipt_lifetime=None)
+        runs.abandon(run, owner_of(self.hostname, self.worker_pid), crashed=crashed)
+        redis.close()
+
+
+@shared_task(bind=True, name=TASK_NAME, Request="ipvm_queue.worker.tasks:RunRequest", typing=False)  # type: ignore[untyped-decorator]
+def run(self: Task, run_id: str, node: int) -> str:
+    """Work on a run and return the CID of the node's receipt, never a value."""
+    receipt = process(self.app, self.request.hostname).work(run_id, node)
+    if receipt is None:
+        raise Ignore  # somebody else has this node, or the run is over; whoever settles it says so
+    return str(receipt)

@@ -1,0 +1,72 @@
+"""What a worker process works with, made once in each process and never shared over a fork."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from ipvm_queue.crypto import load_signer
+from ipvm_queue.plan import Plan, load
+from ipvm_queue.store import DirectoryBlocks, Keys, RedisBlocks, RedisRuns, connect
+from ipvm_queue.wasm import Executor
+
+if TYPE_CHECKING:
+    from ipvm_queue.crypto import Signer
+    from ipvm_queue.settings import Settings
+    from ipvm_queue.worker.announce import Announcer
+
+_PLANS: Final = 32
+
+
+@dataclass
+class Tools:
+    """A process's collaborators. `owner` names it in leases; `paces` are seconds a task, by run."""
+
+    owner: str
+    runs: RedisRuns
+    blocks: DirectoryBlocks
+    stored: RedisBlocks
+    signer: Signer
+    wasm: Executor
+    budget: float
+    announcer: Announcer | None = None
+    plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
+    paces: OrderedDict[str, float] = field(default_factory=OrderedDict)
+
+    @classmethod
+    def make(cls, settings: Settings, hostname: str, announcer: Announcer | None = None) -> Tools:
+        """Connect to the store that the settings name and load the worker's key."""
+        keys = Keys(settings.queue)
+        redis = connect(str(settings.broker_url), retries=8)
+        stored = RedisBlocks(redis, keys, settings.block_ttl)
+        blocks = DirectoryBlocks(settings.cache_dir / "blocks", stored)
+        return cls(
+            owner=owner_of(hostname, os.getpid()),
+            runs=RedisRuns(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl),
+            blocks=blocks,
+            stored=stored,
+            signer=load_signer(settings.worker_key, create=True),
+            wasm=Executor(blocks.get, settings.cache_dir / "modules"),
+            budget=settings.budget,
+            announcer=announcer,
+        )
+
+    def plan(self, run: str) -> Plan | None:
+        """Return a run's plan, None where the run is not known (any more)."""
+        plan = self.plans.get(run)
+        if plan is None:
+            link = self.runs.plan_of(run)
+            if link is None:
+                return None
+            plan = load(self.stored.get(link), self.stored.get)
+            self.plans[run] = plan
+            if len(self.plans) > _PLANS:
+                self.plans.popitem(last=False)
+        return plan
+
+
+def owner_of(hostname: str, pid: int) -> str:
+    """Return the name under which a process holds leases."""
+    return f"{hostname}/{pid}"

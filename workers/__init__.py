@@ -1,0 +1,1 @@
+"""The deployable roles: `celery -A workers.wasm worker`."""
