@@ -28,7 +28,7 @@ def encode(value: Value, max_depth: int) -> bytes:
 
 
 def decode(data: bytes, max_depth: int) -> Value:
-    """Return the value that `data` encodes, if encoding it again gives the same bytes."""
+    """Return the value that `data` encodes; raises `ValueError` unless encoding it again gives the same bytes."""
     try:
         value = cbor2.loads(
             data,
@@ -47,7 +47,7 @@ def decode(data: bytes, max_depth: int) -> Value:
         raise
     ipld.check_depth(value, max_depth=max_depth)
     if _dumps(value) != data:
-        raise CodecError("not canonical DAG-CBOR")
+        raise ValueError("not canonical")
     return value
 
 

@@ -6,6 +6,7 @@ reference, stands behind both: what the fast codec refuses it refuses too, and i
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import dag_cbor
@@ -24,6 +25,8 @@ except ImportError:
 CODEC: Final[str] = codec.NAME
 MAX_BYTES: Final = 64 * 1024 * 1024
 _MAX_EXPLAINED: Final = 64 * 1024
+_PLACE: Final = re.compile(r"At byte #(\d+)")
+_CONTEXT: Final = re.compile(r"At byte #|\^|Error while decoding (dict|list|CID)\.")
 
 
 def encode(value: Value, *, max_depth: int = MAX_DEPTH) -> bytes:
@@ -51,12 +54,14 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPT
         return codec.decode(data, max_depth)
     except LimitError:
         raise
+    except CodecError as error:
+        raise CodecError(f"not DAG-CBOR: {error.message}", hint=error.hint) from error
     except Exception as error:
         raise CodecError(f"not DAG-CBOR: {explain(data) or error}") from error
 
 
 def explain(data: bytes) -> str | None:
-    """Return what the reference codec finds wrong with `data`, in one line.
+    """Return what the reference codec finds wrong with `data`, and at which byte, in one line.
 
     None if it finds nothing, or if the data are too long (64 KiB) or too deep for it: it is slow and recurses.
     """
@@ -67,8 +72,17 @@ def explain(data: bytes) -> str | None:
     except RecursionError:
         return None
     except Exception as error:  # noqa: BLE001 - its errors have no common root
-        return str(error).strip().splitlines()[0]
+        return _innermost(str(error))
     return None
+
+
+def _innermost(report: str) -> str:
+    """Return the cause and its place from the reference's report, which draws all the way down to them."""
+    section = report.rpartition("\\ ")[2]
+    lines = [line.strip() for line in section.splitlines()]
+    cause = next((line for line in lines if not _CONTEXT.match(line)), lines[0]).rstrip(".")
+    place = _PLACE.search(section)
+    return cause if place is None else f"{cause} (byte {place[1]})"
 
 
 def to_reference(value: Value) -> Value:

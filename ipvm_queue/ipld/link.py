@@ -7,7 +7,6 @@ text (base58btc, base36, ...).
 from __future__ import annotations
 
 from base64 import b32decode, b32encode
-from binascii import Error as Base32Error
 from functools import lru_cache
 from hashlib import blake2b, new, sha256
 from typing import Final, NoReturn, TypeAlias
@@ -169,7 +168,7 @@ def _parse(text: str) -> Link:
     if text[:1] == "b" and text.islower():
         try:
             link = Link(b32decode(text[1:].upper() + "=" * (-len(text[1:]) % 8)))
-        except Base32Error as error:
+        except ValueError as error:
             _refuse(text, error)
         canonical = str(link)
     else:
