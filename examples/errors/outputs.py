@@ -8,9 +8,7 @@ from typing import Any
 
 
 def words(value: Any) -> str:
-    """Return a value on one line; bytes and long texts by their length only."""
-    if isinstance(value, dict) and isinstance(value.get("/"), dict):
-        return f"<{len(value['/']['bytes']) * 3 // 4} bytes>"
+    """Return a value on one line."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
@@ -31,8 +29,8 @@ def main() -> None:
     answer = json.load(sys.stdin)
     for label, task in sorted(answer.get("tasks", {}).items()):
         print(f"{label}: {line(task['out'])}")
-    if "error" in answer:
-        print(f"error {answer['error']['code']}: {answer['error']['message']}")
+    if "outcome" in answer:
+        print(f"outcome: {line(answer['outcome'])}")
     print(f"status: {answer['status']}")
 
 
