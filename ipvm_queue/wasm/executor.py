@@ -10,6 +10,7 @@ from wasmtime import _func
 
 from ipvm_queue.errors import ModuleError
 from ipvm_queue.wasm.artefacts import Artefacts, CompileLimits
+from ipvm_queue.wasm.component import ComponentGuest
 from ipvm_queue.wasm.core import CoreGuest
 from ipvm_queue.wasm.engine import ENGINE, current_engine
 from ipvm_queue.wasm.host import Host
@@ -45,7 +46,7 @@ class Executor:
         self._engine = current_engine()
         self._artefacts = Artefacts(cache_dir, compile_limits)
         self._host = Host(get_block)
-        self._guests: OrderedDict[bytes, CoreGuest] = OrderedDict()
+        self._guests: OrderedDict[bytes, CoreGuest | ComponentGuest] = OrderedDict()
 
     def run(self, module: Link, func: str, params: list[Value], limits: Limits) -> Outcome:
         """Call an export of a module; whatever it does, what comes back is an outcome."""
@@ -70,7 +71,7 @@ class Executor:
         """Let go of the warm modules."""
         self._guests.clear()
 
-    def _load(self, module: Link) -> CoreGuest:
+    def _load(self, module: Link) -> CoreGuest | ComponentGuest:
         data = self._host.read(module)
         if not module.matches(data):
             raise CallError("host", f"the block of {module} does not hash to its CID", "runner")
@@ -88,6 +89,7 @@ class Executor:
             self._guests.popitem(last=False)
         return guest
 
-    def _prepare(self, module: Link, data: bytes, info: ModuleInfo) -> CoreGuest:
+    def _prepare(self, module: Link, data: bytes, info: ModuleInfo) -> CoreGuest | ComponentGuest:
         code = self._artefacts.load(module, info.kind, data)
-        return CoreGuest(self._engine, code, info, self._host)
+        make = CoreGuest if info.kind == "core" else ComponentGuest
+        return make(self._engine, code, info, self._host)
