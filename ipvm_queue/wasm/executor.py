@@ -58,14 +58,15 @@ class Executor:
                 guest = self._load(module)
             else:
                 self._guests.move_to_end(module.bytes)
-        except CallError as failure:
-            return Outcome({"error": failure.as_dict()}, 0, failure.cacheable, ENGINE)
+        except Exception as error:  # noqa: BLE001 - as below
+            return _failed(error, 0)
         with Store(self._engine, limits, component=guest.component) as store:
             try:
                 return Outcome(guest.call(store, func, params), store.gas_used(), True, ENGINE)  # noqa: FBT003
-            except CallError as failure:
-                cause = self._host.explain(failure)
-                return Outcome({"error": cause.as_dict()}, store.gas_used(), cause.cacheable, ENGINE)
+            except CallError as error:
+                return _failed(self._host.explain(error), store.gas_used())
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not take the worker's loop down
+                return _failed(error, store.gas_used())
 
     def close(self) -> None:
         """Let go of the warm modules."""
@@ -93,3 +94,9 @@ class Executor:
         code = self._artefacts.load(module, info.kind, data)
         make = CoreGuest if info.kind == "core" else ComponentGuest
         return make(self._engine, code, info, self._host)
+
+
+def _failed(error: Exception, gas: int) -> Outcome:
+    if not isinstance(error, CallError):
+        error = CallError("host", f"the executor failed: {error!r}", "runner")
+    return Outcome({"error": error.as_dict()}, gas, error.cacheable, ENGINE)

@@ -1,4 +1,4 @@
-"""WIT types made of others. Each writes its kind before it fills the parts, so that a half-filled slot is freed whole."""
+"""WIT types made of others. Each writes its kind before it fills its parts, so what is half filled can be freed."""
 
 from __future__ import annotations
 
@@ -72,11 +72,13 @@ class Bytes:
         if type(value) is not bytes:
             raise MismatchError(f"list<u8> wants bytes, got {shown(value)}")
         budget.spend(len(value))
-        data = _allocate_list(slot, len(value))
+        vector = slot.of.list
+        ffi.wasmtime_component_vallist_new_uninit(byref(vector), len(value))
         if value:
-            flat = _flat(data, len(value))
+            flat = _flat(vector.data, len(value))
             flat[::_SIZE] = _U8 * len(value)
             flat[_PAYLOAD::_SIZE] = value
+        slot.kind = _LIST
 
     def lift(self, slot: Any) -> bytes:
         """Return the bytes."""
