@@ -72,7 +72,7 @@ def defaults(given: Settings, queues: Sequence[str]) -> dict[str, Any]:
         "worker_soft_shutdown_timeout": 20,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_pool_limit": 4,
+        "broker_pool_limit": 16,  # opened when needed; Flower asks workers four things at once, two connections each
         "broker_pool_acquire_timeout": 10,  # raise instead of waiting for ever
         "enable_utc": True,
     }
