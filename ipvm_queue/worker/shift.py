@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from ipvm_queue.worker.tools import Tools
 
 INLINE: Final = 2048  # bytes of a Result that stay in its receipt; a larger one is a block of its own
-_QUANTUM: Final = 0.02  # seconds of work between two settlements
+_QUANTUM: Final = 0.03  # seconds of work between two settlements
 _MOST: Final = 128
-_FIRST_PACE: Final = 0.005
+_FIRST_PACE: Final = 0.001
 _KNOWN: Final = 4096
 
 
@@ -111,9 +111,9 @@ class Shift:
                     return count
                 step = self._current[0]
                 self._since = monotonic()
+            count += 1
             if not self._run_step(step):
                 return count
-            count += 1
 
     def _run_step(self, step: Step) -> bool:
         """Run one step; False where the rest of its chain must go the ordinary way."""

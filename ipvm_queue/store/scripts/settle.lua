@@ -38,7 +38,7 @@ for _ = 1, tonumber(argument()) do
   if redis.call('HGET', RUN .. ':claims', node) == mine then back[#back + 1] = node end
 end
 
-local released, told, gone, failures, done = {}, {}, {}, 0, 0
+local released, told, gone, failures, done, over = {}, {}, {}, 0, 0, {}
 for _ = 1, tonumber(argument()) do
   local node, how, record = argument(), argument(), argument()
   local key, receipt, reusable, fails = argument(), argument(), argument(), argument() == '1'
@@ -47,6 +47,7 @@ for _ = 1, tonumber(argument()) do
   if owned and redis.call('HSETNX', RUN .. ':settled', node, record) == 1 then
     done = done + 1
     gone[#gone + 1] = node
+    over[node] = true
     told[#told + 1] = node .. ' ' .. string.sub(record, 37, 37)
     if receipt ~= '' then save(P .. 'block:' .. key, receipt) end
     for _, task in ipairs(tasks) do
@@ -87,12 +88,15 @@ if #gone > 0 then
 end
 if failures > 0 then redis.call('HINCRBY', RUN, 'failed', failures) end
 if status ~= '' and done > 0 then redis.call('HSET', RUN, 'status', status) end
-for where, nodes in pairs(released) do add_ready(RUN, where, nodes) end
-local still = {}
-for _, node in ipairs(kept) do
-  if redis.call('HEXISTS', RUN .. ':settled', node) == 0 then still[#still + 1] = node end
+local function unsettled(nodes)
+  local rest = {}
+  for _, node in ipairs(nodes) do
+    if not over[node] then rest[#rest + 1] = node end
+  end
+  return rest
 end
-claim(q, owner, clock() + lease, still)
+for where, nodes in pairs(released) do add_ready(RUN, where, unsettled(nodes)) end
+claim(q, owner, clock() + lease, unsettled(kept))
 put_back(RUN, ID, back, 0)
 
 local left = done > 0 and redis.call('HINCRBY', RUN, 'left', -done) or tonumber(redis.call('HGET', RUN, 'left'))
