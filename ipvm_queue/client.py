@@ -104,7 +104,7 @@ class Client:
         workflow = document if isinstance(document, Workflow) else self.read(document, name=name)
         ready, brought = self._complete(workflow, folder, blocks)
         run, plan = self._queue.push(ready, self.subject, brought)
-        return Run(run, plan, self._runs, self.blocks, self._registry)
+        return Run(run, plan, self._runs, self.blocks, self._registry, self._queue)
 
     def _complete(
         self, workflow: Workflow, folder: Path | None, blocks: Iterable[Block]
@@ -120,7 +120,7 @@ class Client:
         """Return a run by its id; raises `UsageError` for one that is not known."""
         header = self._runs.header(run)
         plan = load(self.blocks.get(header.plan), self.blocks.get)
-        return Run(run, plan, self._runs, self.blocks, self._registry)
+        return Run(run, plan, self._runs, self.blocks, self._registry, self._queue)
 
     def runs(self, limit: int = 100) -> list[RunSummary]:
         """Return the runs opened last, newest first."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Plan
+    from ipvm_queue.queue import WorkQueue
     from ipvm_queue.store import Header, Record, RedisBlocks, RedisRuns, Registry, State
 
 _TICK = 1.0
@@ -90,8 +91,11 @@ def summarise(header: Header) -> RunSummary:
 class Run:
     """A run on the queue; `run["label"].ok` is a task's value. Made by `Client.submit` and `Client.run`."""
 
-    def __init__(self, run: str, plan: Plan, runs: RedisRuns, blocks: RedisBlocks, registry: Registry) -> None:
+    def __init__(
+        self, run: str, plan: Plan, runs: RedisRuns, blocks: RedisBlocks, registry: Registry, queue: WorkQueue
+    ) -> None:
         self.id = run
+        self._queue = queue
         self.plan = plan
         self.workflow = plan.document
         self._runs = runs
@@ -153,24 +157,33 @@ class Run:
         """End the run before its time; tasks that have not begun never will. Return the state it was in."""
         return self._runs.cancel(self.id, reason)
 
+    def resume(self) -> None:
+        """Open the run again from its plan and the receipts that it has; tasks that have ended do not run again."""
+        self._queue.resume(self.id, self.plan, self._runs.header(self.id).requestor)
+
     def __getitem__(self, label: str) -> TaskResult:
         """Return a task by its label; raises `UsageError` for a label that the job does not have."""
         number = self.plan.labels.get(label)
         if number is None:
             raise UsageError(f"run {self.id} has no task {label!r}", hint="ipvm run show lists them")
         (record,) = self._runs.records(self.id, [number])
-        return self._result(number, record)
+        return self._result(number, record, None if record is None else self._blocks.get(record.receipt))
 
     def results(self) -> dict[str, TaskResult]:
         """Return all tasks by label, in plan order."""
         records = self._runs.records(self.id, list(range(self.plan.count)))
-        return {result.label: result for result in map(self._result, range(self.plan.count), records)}
+        envelopes = iter(self._blocks.get_many([record.receipt for record in records if record is not None]))
+        results = (
+            self._result(number, record, None if record is None else next(envelopes))
+            for number, record in enumerate(records)
+        )
+        return {result.label: result for result in results}
 
-    def _result(self, number: int, record: Record | None) -> TaskResult:
+    def _result(self, number: int, record: Record | None, envelope: bytes | None) -> TaskResult:
         node = self.plan.node(number)
-        if record is None:
+        if record is None or envelope is None:
             return TaskResult(node.label, node.task, "waiting")
-        receipt = read(self._blocks.get(record.receipt), trusted=True)
+        receipt = read(envelope, trusted=True)
         out = decode(self._blocks.get(receipt.out)) if isinstance(receipt.out, Link) else receipt.out
         return TaskResult(
             node.label, node.task, record.state, record.receipt, out, record.cached, receipt.issuer, receipt.meta

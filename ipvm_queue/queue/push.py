@@ -7,9 +7,11 @@ stored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from secrets import token_hex
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import RefusedError
 from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
@@ -20,11 +22,12 @@ from ipvm_queue.ucan import read
 from ipvm_queue.workflow import to_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ipvm_queue.plan import Node
     from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns, Registry
     from ipvm_queue.workflow import Workflow
+
+
+_NOTHING: Final[Mapping[int, Record]] = MappingProxyType({})
 
 
 class Pushed(NamedTuple):
@@ -66,9 +69,17 @@ class WorkQueue:
         self._runs.open(run, opening, lifetime=self._run_lifetime)
         return Pushed(run, plan)
 
-    def _opening(self, plan: Plan, requestor: str) -> Opening:
+    def resume(self, run: str, plan: Plan, requestor: str) -> None:
+        """Open a run again from its plan and receipts, whatever else of it was lost or cancelled."""
+        records = self._runs.records(run, list(range(plan.count)))
+        settled = {number: record for number, record in enumerate(records) if record is not None}
+        opening = self._opening(plan, requestor, settled)
+        self._runs.withdraw(run)
+        self._runs.open(run, opening, lifetime=self._run_lifetime)
+
+    def _opening(self, plan: Plan, requestor: str, had: Mapping[int, Record] = _NOTHING) -> Opening:
         nodes = list(plan)[: plan.count]
-        settled = self._known(nodes)
+        settled = {**self._known(nodes), **had}
         arrived: dict[int, int] = {}
         for number in settled:
             for target, _, _ in nodes[number].targets:

@@ -182,6 +182,15 @@ class RedisRuns:
         )
         return bool(pipeline.execute()[-1])
 
+    def withdraw(self, run: str) -> None:
+        """Forget all of a run but its header and what has settled, so that it can be opened again."""
+        key = self._keys.run(run)
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hdel(key, "state", "status", "begun", "crashes", "catch", "first", "tickets:0", "tickets:1")
+        parts = ("arrived", "ready:0", "ready:1", "leases", "claims", "waiting", "since", "deaths", "events")
+        pipeline.delete(*(f"{key}:{part}" for part in parts))
+        pipeline.execute()
+
     # Working
 
     def begin(self, run: str, owner: str, queue: int, want: int, node: int) -> Grant:
