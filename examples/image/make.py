@@ -1,6 +1,6 @@
-"""Draw an image and write the job that turns, crops, greys and blurs it.
+"""Draw an image and write the jobs that turn, crop, grey and blur it.
 
-With --check: read what `ipvm-submit --json job.json` printed, write each resulting image beside this file, and compare
+With --check: read what `ipvm-submit --json` printed, write each resulting image beside this file, and compare
 it sample by sample with the same picture computed here in plain Python.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import json
 import sys
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 GUEST = "file:../guests/image.wasm"
+LOADER = "file:../guests/load.wasm"
 SIDE = 692  # 692 * 692 * 3 bytes are 1.4 MB
 CROP = {"x": 90, "y": 60, "width": 512, "height": 480}
-GAS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -86,23 +87,36 @@ def blur(image: Picture) -> Picture:
     return Picture(image.width, image.height, step, b"".join(rows))
 
 
-def make_job(image: Picture) -> dict[str, Any]:
+def make_job(image: dict[str, Any]) -> dict[str, Any]:
     """Return the document: `turned` takes the image, `cropped` what is turned, and so on."""
-    literal = {"/": {"bytes": base64.b64encode(image.encode()).decode().rstrip("=")}}
 
     def job(function: str, value: dict[str, Any], *more: dict[str, int]) -> dict[str, Any]:
-        return {"type": "wasm/1.0", "with": GUEST, "func": function, "input": [{"image": value}, *more], "maxGas": GAS}
+        return {"type": "wasm/1.0", "with": GUEST, "func": function, "input": [{"image": value}, *more]}
 
     return {
-        "header": {"v": "0.1.0", "defaults": {"memory": [16, "mebi", "bytes"]}},
+        "header": {"v": "0.1.0", "defaults": {"gas": 20_000_000, "memory": [16, "mebi", "bytes"]}},
         "jobs": {
-            "turned": job("rotate", literal),
+            "turned": job("rotate", image),
             "cropped": job("crop", {"from": "turned"}, *({name: value} for name, value in CROP.items())),
             "grey": job("grayscale", {"from": "cropped"}),
             "soft": job("blur", {"from": "grey"}),
             "soft-colour": job("blur", {"from": "turned"}),
         },
     }
+
+
+def by_value(file: bytes) -> dict[str, Any]:
+    """Return the document with the image in it."""
+    return make_job({"/": {"bytes": base64.b64encode(file).decode().rstrip("=")}})
+
+
+def by_link(file: bytes) -> dict[str, Any]:
+    """Return the document with the image's CID in it: one job more reads the block."""
+    binary = b"\x01\x55\x12\x20" + hashlib.sha256(file).digest()  # version 1, raw, sha2-256, 32 bytes
+    cid = "b" + base64.b32encode(binary).decode().lower().rstrip("=")
+    job = make_job({"from": "loaded"})
+    job["jobs"]["loaded"] = {"type": "wasm/1.0", "with": LOADER, "func": "load", "input": [{"cid": {"/": cid}}]}
+    return job
 
 
 def expected(image: Picture) -> dict[str, Picture]:
@@ -129,15 +143,16 @@ def check(result: dict[str, Any]) -> int:
 
 
 def main() -> int:
-    """Write image.ppm and job.json, or check a result that stands on standard input."""
+    """Write image.ppm and the documents, or check a result that stands on standard input."""
     words = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     words.add_argument("--check", action="store_true", help="check the result on standard input")
     if words.parse_args().check:
         return check(json.load(sys.stdin))
-    image = draw()
-    (HERE / "image.ppm").write_bytes(image.encode())
-    (HERE / "job.json").write_text(json.dumps(make_job(image)), encoding="utf-8")
-    print(f"image.ppm: {image.width} x {image.height}, {len(image.encode())} bytes")
+    file = draw().encode()
+    (HERE / "image.ppm").write_bytes(file)
+    (HERE / "job.json").write_text(json.dumps(by_value(file)), encoding="utf-8")
+    (HERE / "by-link.json").write_text(json.dumps(by_link(file), indent=2), encoding="utf-8")
+    print(f"image.ppm: {SIDE} x {SIDE}, {len(file)} bytes")
     return 0
 
 

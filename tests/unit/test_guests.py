@@ -12,6 +12,7 @@ import wasmtime
 from PIL import Image, ImageFilter
 from wasmtime import component
 
+from ipvm_queue.errors import MissingBlockError
 from ipvm_queue.ipld import Link
 from ipvm_queue.wasm import Executor, Limits, inspect
 from ipvm_queue.workflow import read
@@ -38,7 +39,13 @@ FAILURE = {
 def call(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Value]]:
     """Call a guest by the name of its file, and return its Result."""
     blocks = {Link.of(path.read_bytes()): path.read_bytes() for path in GUESTS.glob("*.wasm")}
-    executor = Executor(blocks.__getitem__, tmp_path_factory.mktemp("artefacts"))
+
+    def get_block(cid: Link) -> bytes:
+        if cid not in blocks:
+            raise MissingBlockError("not there")
+        return blocks[cid]
+
+    executor = Executor(get_block, tmp_path_factory.mktemp("artefacts"))
 
     def run(guest: str, func: str, *args: Value, limits: Limits = LIMITS) -> dict[str, Value]:
         return executor.run(Link.of((GUESTS / guest).read_bytes()), func, list(args), limits).out
@@ -197,11 +204,20 @@ def test_the_jobs_of_the_examples_name_guests_that_exist(document):
         assert info.find(task.func) if task.func else info.choose(task.label)
 
 
-def test_guests_import_nothing():
-    """The examples are pure: nothing is asked of the host."""
-    assert {path.name: inspect(path.read_bytes()).imports for path in GUESTS.glob("*.wasm")} == {
-        path.name: () for path in GUESTS.glob("*.wasm")
-    }
+def test_guests_import_blocks_and_nothing_else():
+    """The examples are pure: one reads blocks, the others ask nothing of their host."""
+    found = {path.name: [item.name for item in inspect(path.read_bytes()).imports] for path in GUESTS.glob("*.wasm")}
+
+    assert {name: imports for name, imports in found.items() if imports} == {"load.wasm": ["ipvm:host/blocks"]}
+
+
+def test_load_reads_a_block(call):
+    """The bytes of a block come by its CID, given as a link or as its text; one that is not there is an error."""
+    data = (GUESTS / "image.wasm").read_bytes()
+
+    assert call("load.wasm", "load", {"cid": Link.of(data)}) == {"ok": data}
+    assert call("load.wasm", "load", str(Link.of(data))) == {"ok": data}
+    assert call("load.wasm", "load", Link.of(b"not there"))["error"]["code"] == "wasm/missing-block"
 
 
 def test_the_readme_of_the_guests_names_each_of_them():
