@@ -37,6 +37,7 @@ class Ipvm:
             "XDG_CONFIG_HOME": self._home.name,
             "XDG_CACHE_HOME": self._home.name,
             "XDG_DATA_HOME": self._home.name,
+            "IPVM_MAX_DOCUMENT_BYTES": str(64 << 20),
         }
         self._worker = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "workers.wasm", "worker", "-P", "prefork", "-c", "2", "-l", "ERROR"],
@@ -78,4 +79,5 @@ class Ipvm:
         """Run all nodes; answers the sinks' results."""
         run = self._client.submit(self.prepare(shape))
         run.wait(timeout)
-        return [run[shapes.label(sink)].ok for sink in shape.sinks]
+        results = run.results()
+        return [results[shapes.label(sink)].ok for sink in shape.sinks]

@@ -92,7 +92,7 @@ class Shape:
         return {
             label(index): {
                 "type": "wasm/1.0",
-                "with": {"/": total if node.function == "total" else scalars},
+                "with": total if node.function == "total" else scalars,
                 "func": node.function,
                 "input": [promised(item) for item in node.arguments],
             }
