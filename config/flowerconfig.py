@@ -33,7 +33,7 @@ max_workers = 1_000
 purge_offline_workers = 300
 
 # Buckets for tasks of milliseconds; the default's first is 5 ms and hides them all.
-task_runtime_metric_buckets = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+task_runtime_metric_buckets = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0]
 
 _active_queue_names = BaseHandler.get_active_queue_names
 
