@@ -53,6 +53,7 @@ def assemble(
     header = HEADER.read(body["header"], ("header",), reading)
     jobs = JobReader(reading, base_config(header))
     jobs.read_jobs(body["jobs"], at)
+    check_count(jobs.tasks, source, limits)  # with those written in place
     catch = jobs.read_catch(header["catch"], ("header", "catch")) if "catch" in header else None
     check_graph(jobs, reading, at)
     refuse(source, reading)

@@ -96,17 +96,17 @@ def read_workflow(source: Source, limits: DocumentLimits) -> Workflow:
 
     def origin(path: Path) -> Path:
         if path[:1] == ("jobs",):
-            return (
-                *at,
-                "run",
-                *path[1:2],
-                *(step for part in path[2:3] for step in _MOVED.get(part, (part,))),
-                *path[3:],
-            )
+            field = path[2:3] if path[2:3] == (CONFIG,) and CONFIG in run[path[1]] else _moved_field(path[2:3])
+            return (*at, "run", *path[1:2], *field, *path[3:])
         return (*moved.get(path[:2], (TAG, *path[1:2])), *path[2:]) if path[:1] == ("header",) else path
 
     reading.origin = origin
     return assemble(source, {"header": header, "jobs": jobs}, reading, limits)
+
+
+def _moved_field(field: Path) -> Path:
+    """Return where a field of a job stands in a task; the empty path for the whole."""
+    return _MOVED.get(field[0], field) if field else ()
 
 
 def _header(workflow: dict[str, Any], invocation: dict[str, Any], reading: Reading) -> dict[str, Value]:
