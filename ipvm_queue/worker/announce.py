@@ -23,21 +23,29 @@ _UNLIMITED: Final = 1_000_000
 
 
 class Announcer:
-    """Tells of settled nodes in one broker message a settlement."""
+    """Tells of settled nodes, many in one broker message. `flush` sends what has been noted since."""
 
     def __init__(self, app: Celery, hostname: str) -> None:
         self._connection = app.connection_for_write()
         self._dispatcher = app.events.Dispatcher(
             self._connection, hostname=hostname, buffer_group=frozenset({_GROUP}), buffer_limit=_UNLIMITED
         )
+        self._noted: list[tuple[str, Plan, Settlement, float]] = []
 
-    def settled(self, run: str, plan: Plan, settlements: Sequence[Settlement]) -> None:
+    def note(self, run: str, plan: Plan, settlements: Sequence[Settlement]) -> None:
+        """Remember nodes for the next flush."""
+        now = time()
+        self._noted.extend((run, plan, each, now) for each in settlements)
+
+    def flush(self) -> None:
         """Send one event a node; what cannot be sent is dropped.
 
         It says all at once what a plain task's events say one after the other: Flower merges them by the same rule.
         """
-        now = time()
-        for each in settlements:
+        noted, self._noted = self._noted, []
+        if not noted:
+            return
+        for run, plan, each, when in noted:
             node = plan.node(each.node)
             self._dispatcher.send(
                 "task-succeeded",
@@ -46,9 +54,9 @@ class Announcer:
                 name=TASK_NAME,
                 args=f"{node.label} {node.task.short}",
                 kwargs=f"run={run}",
-                received=now,
-                started=now,
-                timestamp=now,
+                received=when,
+                started=when,
+                timestamp=when,
                 runtime=0.0,
                 result=f"{each.record.state} {each.record.receipt}",
             )

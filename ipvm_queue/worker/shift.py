@@ -76,6 +76,8 @@ class Shift:
             self._learn((monotonic() - started) / count)
             with self._lock:
                 grant = self._settle(want=self._want() if monotonic() < deadline else 0)
+        if tools.announcer is not None:
+            tools.announcer.flush()
         return grant.state
 
     def _want(self) -> int:
@@ -300,7 +302,7 @@ class Shift:
             self._run, tools.owner, self._queue, done, want=want, ahead=ahead, back=back, status=status
         )
         if tools.announcer is not None and done:
-            tools.announcer.settled(self._run, self._plan, done)
+            tools.announcer.note(self._run, self._plan, done)
         return grant
 
     def beat(self) -> None:

@@ -13,8 +13,18 @@
 local owner, q, lease = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local now = clock()
 
+local asked, at = {}, 7
+local known, keys = {}, {}
+for i = 1, tonumber(ARGV[6]) do
+  local count = tonumber(ARGV[at + 3])
+  asked[i] = {ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), {unpack(ARGV, at + 4, at + 3 + count)}}
+  for _, task in ipairs(asked[i][4]) do keys[#keys + 1] = P .. 'receipt:' .. task end
+  at = at + 4 + count
+end
+for i, entry in ipairs(redis.call('MGET', unpack(keys))) do known[keys[i]] = entry end
+
 local function receipt(task, reusable)
-  local entry = redis.call('GET', P .. 'receipt:' .. task)
+  local entry = known[P .. 'receipt:' .. task]
   if not entry or (reusable and string.sub(entry, 1, 1) ~= 'c') then return nil end
   local cid = string.sub(entry, 2)
   local hex = string.gsub(cid, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
@@ -25,6 +35,7 @@ end
 local function put_aside(node, task)
   redis.call('SADD', P .. 'waiters:' .. task, ID .. '|' .. node .. '|' .. q)
   redis.call('PEXPIRE', P .. 'waiters:' .. task, 7 * 86400000)
+  redis.call('SADD', P .. 'awaited', task)
   redis.call('ZREM', RUN .. ':leases', node)
   redis.call('HSET', RUN .. ':claims', node, q .. '|')
   redis.call('ZADD', RUN .. ':waiting', now + lease, node)
@@ -57,11 +68,9 @@ local function await(node, tasks, patience)
   return found
 end
 
-local answers, at = {}, 7
-for i = 1, tonumber(ARGV[6]) do
-  local node, mode, patience, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local tasks = {unpack(ARGV, at + 4, at + 3 + count)}
-  at = at + 4 + count
+local answers = {}
+for i, ask in ipairs(asked) do
+  local node, mode, patience, tasks = unpack(ask)
   if mode == 'await' then
     answers[i] = await(node, tasks, patience)
   else

@@ -17,6 +17,7 @@
 --   P block:<cid>          STRING  a block's bytes
 --   P flight:<task>        STRING  the owner who is computing this pure Task now
 --   P waiters:<task>       SET     id|node|q of those who wait for its receipt
+--   P awaited              SET     the Tasks that have waiters
 --   P slots:<list>         STRING  how many processes consume a queue
 --   P live                 SET     ids of runs that are not over
 local P, ID, RUN = ARGV[1], ARGV[2], KEYS[1]
@@ -134,6 +135,7 @@ local function wake(task)
   local waiters = redis.call('SMEMBERS', key)
   if #waiters == 0 then return end
   redis.call('DEL', key)
+  redis.call('SREM', P .. 'awaited', task)
   for _, waiter in ipairs(waiters) do
     local id, node, q = unpack(split(waiter))
     local run = P .. 'run:' .. id

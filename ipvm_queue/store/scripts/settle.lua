@@ -20,10 +20,6 @@ local function arguments()
   return list
 end
 
-local function save(key, value)
-  if ttl > 0 then redis.call('SET', key, value, 'PX', ttl) else redis.call('SET', key, value) end
-end
-
 local state = redis.call('HGET', RUN, 'state')
 if not state then return {'gone', 0} end
 local mine = q .. '|' .. owner
@@ -38,50 +34,74 @@ for _ = 1, tonumber(argument()) do
   if redis.call('HGET', RUN .. ':claims', node) == mine then back[#back + 1] = node end
 end
 
-local released, told, gone, failures, done, over = {}, {}, {}, 0, 0, {}
-for _ = 1, tonumber(argument()) do
-  local node, how, record = argument(), argument(), argument()
-  local key, receipt, reusable, fails = argument(), argument(), argument(), argument() == '1'
-  local tasks, targets = arguments(), tonumber(argument())
-  local owned = how == 'ahead' or redis.call('HGET', RUN .. ':claims', node) == mine
-  if owned and redis.call('HSETNX', RUN .. ':settled', node, record) == 1 then
-    done = done + 1
-    gone[#gone + 1] = node
-    over[node] = true
-    told[#told + 1] = node .. ' ' .. string.sub(record, 37, 37)
-    if receipt ~= '' then save(P .. 'block:' .. key, receipt) end
-    for _, task in ipairs(tasks) do
-      if receipt ~= '' then
-        local entry = redis.call('GET', P .. 'receipt:' .. task)
-        if reusable == 'c' or not entry or string.sub(entry, 1, 1) == 'n' then
-          save(P .. 'receipt:' .. task, reusable .. string.sub(record, 1, 36))
-        end
-      end
-      redis.call('DEL', P .. 'flight:' .. task)
-      wake(task)
+local given, nodes = {}, {}
+for i = 1, tonumber(argument()) do
+  local each = {node = argument(), how = argument(), record = argument(), key = argument(), receipt = argument()}
+  each.reusable, each.fails, each.tasks, each.targets = argument(), argument() == '1', arguments(), {}
+  for t = 1, tonumber(argument()) do
+    each.targets[t] = {argument(), tonumber(argument()), argument()}
+  end
+  given[i], nodes[i] = each, each.node
+end
+local claims = #nodes > 0 and redis.call('HMGET', RUN .. ':claims', unpack(nodes)) or {}
+
+local released, told, gone, saved, landed, failures, over = {}, {}, {}, {}, {}, 0, {}
+for i, each in ipairs(given) do
+  local owned = each.how == 'ahead' or claims[i] == mine
+  if owned and redis.call('HSETNX', RUN .. ':settled', each.node, each.record) == 1 then
+    gone[#gone + 1] = each.node
+    over[each.node] = true
+    told[#told + 1] = each.node .. ' ' .. string.sub(each.record, 37, 37)
+    if each.receipt ~= '' then
+      saved[#saved + 1] = P .. 'block:' .. each.key
+      saved[#saved + 1] = each.receipt
     end
-    if fails then
+    for _, task in ipairs(each.tasks) do
+      landed[#landed + 1] = task
+      local known = each.receipt == ''
+      if not known and each.reusable == 'n' then
+        known = string.sub(redis.call('GET', P .. 'receipt:' .. task) or '', 1, 1) == 'c'
+      end
+      if not known then
+        saved[#saved + 1] = P .. 'receipt:' .. task
+        saved[#saved + 1] = each.reusable .. string.sub(each.record, 1, 36)
+      end
+    end
+    if each.fails then
       failures = failures + 1
       local first = tonumber(redis.call('HGET', RUN, 'first') or '') or math.huge
-      if tonumber(node) < first then redis.call('HSET', RUN, 'first', node) end
+      if tonumber(each.node) < first then redis.call('HSET', RUN, 'first', each.node) end
     end
-    for _ = 1, targets do
-      local target, waits, where = argument(), tonumber(argument()), argument()
-      if waits == 1 or redis.call('HINCRBY', RUN .. ':arrived', target, 1) == waits then
-        if ahead[target] then
-          kept[#kept + 1] = target
+    for _, target in ipairs(each.targets) do
+      local node, waits, where = unpack(target)
+      if waits == 1 or redis.call('HINCRBY', RUN .. ':arrived', node, 1) == waits then
+        if ahead[node] then
+          kept[#kept + 1] = node
         else
           released[where] = released[where] or {}
-          table.insert(released[where], target)
+          table.insert(released[where], node)
         end
       end
     end
-  else
-    at = at + 3 * targets
   end
 end
 
-if #gone > 0 then
+local done = #gone
+if done > 0 then
+  if #saved > 0 then
+    redis.call('MSET', unpack(saved))
+    if ttl > 0 then
+      for i = 1, #saved, 2 do redis.call('PEXPIRE', saved[i], ttl) end
+    end
+  end
+  if #landed > 0 then
+    local flights = {}
+    for i, task in ipairs(landed) do flights[i] = P .. 'flight:' .. task end
+    redis.call('DEL', unpack(flights))
+    if redis.call('EXISTS', P .. 'awaited') == 1 then
+      for _, task in ipairs(landed) do wake(task) end
+    end
+  end
   redis.call('ZREM', RUN .. ':leases', unpack(gone))
   redis.call('HDEL', RUN .. ':claims', unpack(gone))
   redis.call('XADD', RUN .. ':events', '*', 's', table.concat(told, ','))
