@@ -1,6 +1,6 @@
 """The Plan: a workflow as nodes in topological order, stored once, named by its CID.
 
-A worker needs the plan's CID and a node number, nothing else. Nodes stand in pages of 256, so that a worker on one
+A worker needs the plan's CID and a node number, nothing else. Nodes stand in pages of 64, so that a worker on one
 corner of a graph of 100,000 reads that corner alone.
 """
 
@@ -16,7 +16,7 @@ from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode, encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PAGE: Final = 256
+PAGE: Final = 64
 VERSION: Final = 1
 WASM_QUEUE: Final = "ipvm.wasm"
 EFFECT_QUEUE: Final = "ipvm.effects"
