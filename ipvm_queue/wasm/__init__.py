@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import typing
 
 from ipvm_queue.wasm.module import PENDING, ModuleInfo, inspect
 from ipvm_queue.wasm.outcome import Limits, Outcome
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from ipvm_queue.wasm.executor import Executor
 
 __all__ = ["PENDING", "Executor", "Limits", "ModuleInfo", "Outcome", "inspect"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> typing.Any:
     if name == "Executor":
         from ipvm_queue.wasm.executor import Executor  # noqa: PLC0415 - a submitter never pays for wasmtime
 

@@ -130,7 +130,8 @@ class Artefacts:
         except OSError as error:
             raise CallError("host", f"the compiler did not start: {error}", "runner") from error
         if done.returncode == compiler.INVALID:
-            raise CallError("invalid-module", done.stdout.decode(errors="replace")[:_MESSAGE_CHARS], "guest")
+            words = " ".join(done.stdout.decode(errors="replace").split())
+            raise CallError("invalid-module", words[:_MESSAGE_CHARS], "guest")
         if done.returncode < 0:
             raise CallError(
                 "compile-limit",

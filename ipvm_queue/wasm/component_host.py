@@ -16,6 +16,7 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import ComponentInstanceType, FuncType, Linker, LinkerInstance, ResourceType
 
 from ipvm_queue.wasm.faults import error_failure
+from ipvm_queue.wasm.host import charge_bytes, charge_call
 from ipvm_queue.wasm.outcome import CallError
 from ipvm_queue.wasm.wit import Budget, Integer, String, WitType, kind
 from ipvm_queue.wasm.wit_compound import Bytes
@@ -77,8 +78,10 @@ class ComponentLinker:
         host = self._host
 
         @ffi.wasmtime_component_func_callback_t  # type: ignore[untyped-decorator]
-        def callback(_data: Any, context: Any, _type: Any, args: Any, _count: int, results: Any, _results: int) -> int:
+        def callback(_data: Any, context: Any, _type: Any, args: Any, count: int, results: Any, _results: int) -> int:
             try:
+                charge_call(context)
+                charge_bytes(context, sum(_length(args[index]) for index in range(count)))
                 function(host, context, args, results)
             except CallError as error:
                 host.failure = error
@@ -95,6 +98,12 @@ class ComponentLinker:
         )
         if error:
             raise error_failure(error)
+
+
+def _length(slot: Any) -> int:
+    if slot.kind == kind("string"):
+        return int(slot.of.string.size)
+    return int(slot.of.list.size) if slot.kind == kind("list") else 0
 
 
 def _shapes(function: FuncType) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import wasmtime
 
 from ipvm_queue.wasm.faults import trap_failure
-from ipvm_queue.wasm.host import MAX_CID_BYTES, Host
+from ipvm_queue.wasm.host import MAX_CID_BYTES, Host, charge_call
 from ipvm_queue.wasm.outcome import CallError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ LOGGING: Final = "wasi:logging/logging"
 _PREVIEW1: Final = "wasi_snapshot_preview1"
 _U32: Final = 0xFFFFFFFF
 _MAX_VECTORS: Final = 64
-_MAX_WRITE: Final = 1 << 16
 _BAD_DESCRIPTOR: Final = 8
 _NO_SPACE: Final = 51
 
@@ -56,6 +55,7 @@ def _function(namespace: str, name: str, kind: Any) -> Callable[..., Any] | None
 def _guarded(function: Callable[..., Any], host: Host) -> Callable[..., Any]:
     def call(caller: wasmtime.Caller, *args: Any) -> Any:
         try:
+            charge_call(caller._context())  # noqa: SLF001
             return function(host, caller, *args)
         except CallError as failure:
             host.failure = failure
@@ -109,14 +109,14 @@ def _fd_write(host: Host, caller: wasmtime.Caller, *args: int) -> int:
     if descriptor not in (1, 2):
         return _BAD_DESCRIPTOR
     memory = _memory(caller)
-    if not 0 <= count <= _MAX_VECTORS:
-        return _NO_SPACE
+    if not (0 <= count <= _MAX_VECTORS and host.stderr_room):
+        return _NO_SPACE  # what is lost is said; a flood would only cost time
     total = 0
     for index in range(count):
         pair = ctypes.string_at(address(caller, memory, vectors + 8 * index, 8), 8)
         pointer, length = int.from_bytes(pair[:4], "little"), int.from_bytes(pair[4:], "little")
         begin = address(caller, memory, pointer, length)
-        host.write_stderr(ctypes.string_at(begin, min(length, _MAX_WRITE)))
+        host.write_stderr(ctypes.string_at(begin, min(length, host.stderr_room)))
         total += length
     _store(caller, written, total & _U32)
     return 0

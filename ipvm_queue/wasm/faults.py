@@ -34,6 +34,12 @@ _WORDS: Final = {  # a component's trap has no number, only these words
     "integer divide by zero": "integer-division-by-zero",
     "invalid conversion to integer": "bad-conversion-to-integer",
     "wasm `unreachable` instruction executed": "unreachable",
+    "utf-8 sequence": "bad-result",
+    "out of range for `char`": "bad-result",
+    "discriminant": "bad-result",
+    "out of bounds of memory": "bad-pointer",
+    "realloc return": "bad-pointer",
+    "pointer not aligned": "bad-pointer",
     "memory minimum size": "memory-limit",
     "memory count too high": "memory-limit",
     "table minimum size": "table-limit",
@@ -64,8 +70,9 @@ _SENTENCES: Final = {
     "instance-limit": "the component holds more instances than are allowed",
     "output-limit": "the result holds too much data",
 }
-_GUEST_CODES: Final = frozenset(_GUEST_TRAPS.values())
+_GUEST_CODES: Final = frozenset((*_GUEST_TRAPS.values(), "bad-result", "bad-pointer"))
 _FRAME: Final = re.compile(r"^\s*\d+:\s+0x[0-9a-f]+ - .*$|^note: .*$", re.MULTILINE)
+_NUMBERING: Final = re.compile(r"^\d+: ")
 _MESSAGE_CHARS: Final = 2000
 
 
@@ -111,7 +118,7 @@ def _failure(code: str | None, message: str) -> CallError:
 
 def _last_line(message: str) -> str:
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return lines[-1].removeprefix("wasm trap: ") if lines else "the module trapped"
+    return _NUMBERING.sub("", lines[-1]).removeprefix("wasm trap: ") if lines else "the module trapped"
 
 
 def gas_exhausted() -> CallError:

@@ -1,7 +1,8 @@
 """What a pure guest may ask of its host: content-addressed blocks, a log that goes nowhere, a place to panic into.
 
-A block is named by its CID, so reading one is as pure as reading an argument. It costs `READ_GAS` and one gas for each
-byte. A block that is not there ends the call: whether it is there must not be visible to the guest.
+Each call of a host function costs `CALL_GAS`, and one gas for each byte that crosses. A block is named by its CID, so
+reading one is as pure as reading an argument. A block that is not there ends the call: whether it is there must not be
+visible to the guest.
 """
 
 from __future__ import annotations
@@ -17,9 +18,20 @@ from ipvm_queue.wasm.store import charge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-READ_GAS: Final = 1_000
+CALL_GAS: Final = 1_000
 MAX_CID_BYTES: Final = 128
 _STDERR_BYTES: Final = 4096
+
+
+def charge_call(context: Any) -> None:
+    """Take the gas of a host call from the store that is running; raises `CallError` where it has not that much."""
+    charge_bytes(context, CALL_GAS)
+
+
+def charge_bytes(context: Any, count: int) -> None:
+    """Take the gas for bytes that cross; raises `CallError` where the store has not that much."""
+    if not charge(context, count):
+        raise gas_exhausted()
 
 
 class Host:
@@ -48,8 +60,6 @@ class Host:
 
     def read_for_guest(self, context: Any, cid: bytes | str) -> bytes:
         """Return a block to the guest whose store is `context`, for gas; raises `CallError`."""
-        if not charge(context, READ_GAS):
-            raise gas_exhausted()
         try:
             link = Link.parse(cid) if isinstance(cid, str) else Link(cid)
         except CodecError as error:
@@ -57,13 +67,17 @@ class Host:
                 "bad-cid", f"the guest asked for a block by {error.message}", "guest", cacheable=True
             ) from error
         data = self.read(link)
-        if not charge(context, len(data)):
-            raise gas_exhausted()
+        charge_bytes(context, len(data))
         return data
+
+    @property
+    def stderr_room(self) -> int:
+        """How many bytes of the guest's last words are still kept."""
+        return _STDERR_BYTES - len(self._stderr)
 
     def write_stderr(self, data: bytes) -> None:
         """Keep what a guest says before it dies; the first few kilobytes."""
-        self._stderr += data[: _STDERR_BYTES - len(self._stderr)]
+        self._stderr += data[: self.stderr_room]
 
     def explain(self, failure: CallError) -> CallError:
         """Return the failure that really ended the call, with the guest's last words."""
