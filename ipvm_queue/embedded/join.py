@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import socket
 import sys
 import time
@@ -59,6 +60,11 @@ class Embedded:
     def logs(self) -> Path:
         """The directory of the parts' logs."""
         return self.directory / LOGS
+
+    def ended(self, timeout: float) -> bool:
+        """Whether the stack has ended by itself; waits `timeout` seconds for that."""
+        readable, _, _ = select.select([self._connection], [], [], timeout)
+        return bool(readable)
 
     def close(self) -> None:
         """Let go; returns when the stack has stopped, or at once if others hold it."""

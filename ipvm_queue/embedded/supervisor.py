@@ -27,7 +27,7 @@ from ipvm_queue.embedded.valkey import Valkey
 OWNER: Final = "owner.lock"
 _TICK: Final = 1.0
 _OWNER_PATIENCE: Final = 30.0
-_WORKER_GRACE: Final = 3.0
+_WORKER_GRACE: Final = 0.6
 _STEADY: Final = 2.0
 _MAX_DELAY: Final = 30.0
 

@@ -1,0 +1,111 @@
+"""`ipvm block`: bytes by their CID."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ipvm_queue.cli import options
+from ipvm_queue.cli.answer import answer, line
+from ipvm_queue.cli.words import say
+from ipvm_queue.errors import MissingBlockError, UsageError
+
+if TYPE_CHECKING:
+    from ipvm_queue.ipld import Link
+
+CIDS = click.argument("cids", metavar="CID...", nargs=-1, required=True, type=options.Cid(), help="Which blocks.")
+
+
+@click.group()
+def block() -> None:
+    """Store and fetch content-addressed blocks: modules, inputs, results."""
+
+
+@block.command()
+@click.argument(
+    "files", metavar="FILE|CAR...", nargs=-1, required=True, type=click.Path(path_type=Path), help="What to store."
+)
+@options.connecting
+@click.option("--dag-cbor", is_flag=True, help="The files are DAG-CBOR, not raw bytes.")
+def put(files: tuple[Path, ...], broker: str | None, key: Path | None, *, as_json: bool, dag_cbor: bool) -> None:
+    """Store files as raw blocks, and CARs as the blocks in them; print the CIDs.
+
+    Example: ipvm block put examples/guests/count.wasm
+    """
+    from ipvm_queue.cli.documents import read_blocks
+    from ipvm_queue.ipld import DAG_CBOR, Block, decode
+
+    found = list(read_blocks(files, options.settings().max_block_bytes))
+    if dag_cbor:
+        for each in found:
+            decode(each.data)
+        found = [Block.of(each.data, DAG_CBOR) for each in found]
+    with options.connected(broker, key) as client:
+        client.blocks.put_many({each.cid: each.data for each in found})
+    if as_json:
+        answer({"blocks": [{"cid": each.cid, "size": len(each.data)} for each in found]})
+        return
+    for each in found:
+        line(str(each.cid))
+
+
+@block.command()
+@CIDS
+@options.connecting
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to; default: standard output.")
+@click.option("--car", is_flag=True, help="Write a CAR of the blocks, with them as roots.")
+def get(
+    cids: tuple[Link, ...], broker: str | None, key: Path | None, output: Path | None, *, as_json: bool, car: bool
+) -> None:
+    """Write a block's bytes, checked against its CID, or several as a CAR.
+
+    Example: ipvm block get bafkrei... -o count.wasm
+    """
+    from ipvm_queue.ipld import Block, write_car
+
+    if len(cids) > 1 and not (car or as_json):
+        raise UsageError("several blocks go into a CAR", hint="add --car")
+    with options.connected(broker, key) as client:
+        found = [Block(cid, client.blocks.get(cid)) for cid in cids]
+    if as_json:
+        answer({"blocks": [{"cid": each.cid, "data": each.data} for each in found]})
+        return
+    data = write_car(cids, found) if car else found[0].data
+    if output is None:
+        _refuse_terminal(data)
+        click.echo(data, nl=False)
+        return
+    try:
+        output.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}") from error
+
+
+@block.command()
+@CIDS
+@options.connecting
+def stat(cids: tuple[Link, ...], broker: str | None, key: Path | None, *, as_json: bool) -> None:
+    """Print the size of blocks in bytes; fails if one is not stored.
+
+    Example: ipvm block stat bafkrei...
+    """
+    with options.connected(broker, key) as client:
+        sizes = {cid: client.blocks.size(cid) for cid in cids}
+    if as_json:
+        answer({"blocks": [{"cid": cid, "size": size} for cid, size in sizes.items()]})
+    else:
+        for cid, size in sizes.items():
+            line(f"{cid}  {'missing' if size is None else size}")
+    absent = [cid for cid, size in sizes.items() if size is None]
+    if absent and not as_json:
+        raise MissingBlockError(f"{absent[0]} is not stored", hint="ipvm block put FILE")
+
+
+def _refuse_terminal(data: bytes) -> None:
+    """Keep bytes that are no text away from a terminal."""
+    if sys.stdout.isatty() and not data.isascii():
+        say(f"{len(data)} bytes, not for a terminal")
+        raise UsageError("these bytes would steer the terminal", hint="write them to a file: -o FILE")

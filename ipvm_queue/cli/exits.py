@@ -1,0 +1,85 @@
+"""Where every command ends: exit codes, errors in words or JSON, and never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+from ipvm_queue.cli import words
+from ipvm_queue.cli.answer import answer
+from ipvm_queue.errors import IpvmError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OK: Final = 0
+RUN_FAILED: Final = 1
+IN_DOUBT: Final = 4
+INTERNAL: Final = 70
+INTERRUPTED: Final = 130
+_BROKEN_PIPE: Final = 141
+STATUSES: Final = {1: "error", 2: "invalid", 3: "refused", 4: "in-doubt", 5: "timeout", 6: "unavailable"}
+
+
+class _InternalError(IpvmError):
+    code = "internal"
+    exit_code = INTERNAL
+
+
+def run(command: click.Command, program: str) -> NoReturn:
+    """Run a command with the process's arguments and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    code = call(command, sys.argv[1:], program)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _mute()
+    sys.exit(code)
+
+
+def call(command: click.Command, arguments: Sequence[str], program: str) -> int:
+    """Run a command and return its exit code; a command returns its own, or None for success."""
+    try:
+        code = command.main(list(arguments), prog_name=program, standalone_mode=False)
+    except (IpvmError, click.ClickException) as error:
+        return report(_ours(error), as_json="--json" in arguments)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        words.say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _mute()
+    except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
+        if os.environ.get("IPVM_DEBUG"):
+            traceback.print_exc()
+        hint = "this is a fault of ipvm-queue; IPVM_DEBUG=1 shows where, please report it"
+        return report(_InternalError(f"{type(error).__name__}: {error}", hint=hint), as_json="--json" in arguments)
+    return code if isinstance(code, int) else OK
+
+
+def report(error: IpvmError, *, as_json: bool) -> int:
+    """Print an error in words, and as the answer if that is JSON; return its exit code."""
+    words.error(error)
+    if as_json:
+        answer({"status": STATUSES.get(error.exit_code, "error"), "error": error.as_dict()})
+    return error.exit_code
+
+
+def _ours(error: IpvmError | click.ClickException) -> IpvmError:
+    """Return click's complaint in our words, with the command whose help explains it; our own errors as they are."""
+    if isinstance(error, IpvmError):
+        return error
+    context = getattr(error, "ctx", None)
+    message = error.format_message().rstrip(".")
+    return UsageError(message[:1].lower() + message[1:], hint=f"{context.command_path} --help" if context else None)
+
+
+def _mute() -> int:
+    """Let nothing more be written to a pipe that nobody reads."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _BROKEN_PIPE

@@ -1,0 +1,47 @@
+"""What a broker says of itself."""
+
+from __future__ import annotations
+
+from time import perf_counter, time
+from typing import NamedTuple
+
+from ipvm_queue.errors import UnavailableError
+from ipvm_queue.store import connect
+
+
+class Health(NamedTuple):
+    """A broker's state: who it is, seconds to answer, whether it writes an append-only file, how far its clock is off.
+
+    `evicts` is the policy by which it throws keys away when memory is short, empty where it does not or does not tell.
+    """
+
+    server: str
+    seconds: float
+    durable: bool
+    skew: float
+    evicts: str
+
+
+def examine(url: str) -> Health:
+    """Ask a broker; raises `UnavailableError`."""
+    broker = connect(url)
+    try:
+        info = broker.info()
+        started = perf_counter()
+        seconds, microseconds = broker.time()
+        took = perf_counter() - started
+        skew = seconds + microseconds / 1e6 - time()
+        name = "Valkey" if "valkey_version" in info else "Redis"
+        version = info.get("valkey_version") or info.get("redis_version")
+        return Health(f"{name} {version}", took, bool(info.get("aof_enabled")), skew, _policy(broker))
+    finally:
+        broker.close()
+
+
+def _policy(broker: object) -> str:
+    try:
+        answer = broker.config_get("maxmemory-policy")  # type: ignore[attr-defined]
+    except UnavailableError:
+        return ""  # a user of the broker need not be allowed to ask
+    policy = str(answer.get("maxmemory-policy", ""))
+    return "" if policy == "noeviction" else policy

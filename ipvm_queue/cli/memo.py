@@ -1,0 +1,55 @@
+"""`ipvm memo`: the table of what has been computed already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ipvm_queue.cli import options
+from ipvm_queue.cli.answer import answer, line
+from ipvm_queue.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ipvm_queue.ipld import Link
+
+
+@click.group()
+def memo() -> None:
+    """Look at, and forget, what pure tasks have given before."""
+
+
+@memo.command()
+@options.connecting
+def stat(broker: str | None, key: Path | None, *, as_json: bool) -> None:
+    """Print how many Tasks have a receipt that saves running them again.
+
+    Example: ipvm memo stat
+    """
+    with options.connected(broker, key) as client:
+        count = client.receipts.count()
+    if as_json:
+        answer({"receipts": count})
+    else:
+        line(str(count))
+
+
+@memo.command()
+@click.argument("tasks", metavar="TASK...", nargs=-1, required=True, type=options.Cid(), help="Task CIDs.")
+@options.connecting
+def forget(tasks: tuple[Link, ...], broker: str | None, key: Path | None, *, as_json: bool) -> None:
+    """Forget Tasks, so that they run again when they are next asked for.
+
+    Example: ipvm memo forget bafyrei...
+    """
+    with options.connected(broker, key) as client:
+        known = {task: client.receipts.forget(task) for task in tasks}
+    if as_json:
+        answer({"forgotten": [{"task": task, "known": was} for task, was in known.items()]})
+        return
+    for task, was in known.items():
+        line(f"{task}  {'forgotten' if was else 'not known'}")
+    if not any(known.values()):
+        raise UsageError("none of these Tasks has a receipt", hint="ipvm run show RUN --json names a run's Tasks")

@@ -1,0 +1,78 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ipvm_queue.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ipvm_queue.client import Client
+    from ipvm_queue.ipld import Link
+    from ipvm_queue.settings import Settings
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one DAG-JSON object to standard output.")
+broker = click.option(
+    "--broker",
+    metavar="URL",
+    help="Redis or Valkey, as redis://HOST:PORT/DB; env IPVM_BROKER_URL; none: a stack of one's own.",
+)
+key = click.option(
+    "--key",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Your Ed25519 key in PEM; env IPVM_KEY; made at first use.",
+)
+
+
+def connecting(command: Command) -> Command:
+    """Give a command `--broker`, `--key` and `--json`."""
+    return broker(key(as_json(command)))
+
+
+def settings(**flags: Any) -> Settings:
+    """Return the settings in force under these flags."""
+    from ipvm_queue.settings import Settings
+
+    return Settings(**flags)
+
+
+@contextmanager
+def connected(broker: str | None, key: Path | None, *, workers: bool = False) -> Iterator[Client]:
+    """Give a client that speaks with the user's key; the embedded stack, if it is one, stops with the block."""
+    from ipvm_queue.client import Client
+    from ipvm_queue.crypto import load_signer
+    from ipvm_queue.embedded import Embedded
+
+    found = settings(broker_url=broker, key=key)
+    signer = load_signer(found.key, create=found.source("key") == "default")
+    with ExitStack() as held:
+        url = found.broker_url or held.enter_context(Embedded.join(found, workers=workers)).broker_url
+        yield held.enter_context(Client(url, signer=signer, settings=found))
+
+
+class Cid(click.ParamType["Link"]):
+    """A CID in any multibase, or `ipfs://CID`."""
+
+    name = "cid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Link:
+        """Read a CID."""
+        del param, ctx
+        from ipvm_queue.errors import CodecError
+        from ipvm_queue.ipld import Link
+
+        if isinstance(value, Link):
+            return value
+        try:
+            return Link.parse(value)
+        except CodecError as error:
+            raise UsageError(error.message, hint=error.hint) from error

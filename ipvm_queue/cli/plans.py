@@ -1,0 +1,78 @@
+"""`ipvm-submit --plan`: what would run, and as which chords and chains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ipvm_queue.cli import exits
+from ipvm_queue.cli.answer import answer, line
+from ipvm_queue.cli.words import plural, say
+from ipvm_queue.ipld import Link
+from ipvm_queue.plan.canvas import compile_canvas
+from ipvm_queue.plan.draw import as_table
+from ipvm_queue.worker import make_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ipvm_queue.cli.documents import Document
+    from ipvm_queue.client import Client
+    from ipvm_queue.ipld import Block
+    from ipvm_queue.plan import Plan
+    from ipvm_queue.plan.draw import Row
+
+
+def show_plan(client: Client, document: Document, blocks: Iterable[Block], *, as_json: bool) -> int:
+    """Print the plan of a document and the canvas that it compiles to; nothing is stored or enqueued."""
+    workflow = client.read(document.data, name=document.name)
+    plan, _ = client.plan(workflow, folder=document.folder, blocks=blocks)
+    rows = as_table(plan)
+    known = _known(client, plan)
+    labels = [row.label for row in rows]
+    units = [_shape(unit, labels) for unit in compile_canvas(plan, make_app(plan.queues))]
+    if as_json:
+        nodes = [{**row._asdict(), "task": Link.parse(row.task), "cached": row.number in known} for row in rows]
+        answer({"plan": plan.link, "workflow": plan.document, "nodes": nodes, "canvas": units})
+        return exits.OK
+    _table(rows, known)
+    line("")
+    for unit in units:
+        line(_words(unit))
+    say(f"plan {plan.link}: {plural(plan.count, 'task')}, {len(known)} with a receipt already; nothing was enqueued")
+    return exits.OK
+
+
+def _known(client: Client, plan: Plan) -> set[int]:
+    """Return the nodes that would not run, because there is a receipt for their Task."""
+    pure = [(number, node.task) for number, node in enumerate(plan) if number < plan.count and node.pure]
+    entries = client.receipts.of_tasks([task for _, task in pure])
+    return {number for (number, _), entry in zip(pure, entries, strict=True) if entry is not None and entry.reusable}
+
+
+def _table(rows: list[Row], known: set[int]) -> None:
+    width = max(len(row.label) for row in rows)
+    for row in rows:
+        after = [*row.after, *row.when]
+        words = [row.command, row.shape, "cached" if row.number in known else "", row.task]
+        tail = f"  after {', '.join(after)}" if after else ""
+        line(f"{row.number:>5}  {row.label:{width}}  {words[0]}  {words[1]:5}  {words[2]:6}  …{words[3][-8:]}{tail}")
+
+
+def _shape(unit: Any, labels: list[str]) -> Any:
+    """Return a Celery signature as data: a label, `{"chain": […]}` or `{"chord": {"header": […], "body": …}}`."""
+    kind = unit.subtask_type
+    if kind == "chord":
+        header = [_shape(each, labels) for each in unit.tasks]
+        return {"chord": {"header": header, "body": _shape(unit.body, labels)}}
+    if kind == "chain":
+        return {"chain": [_shape(each, labels) for each in unit.tasks]}
+    return labels[unit.args[1]]
+
+
+def _words(unit: Any) -> str:
+    if isinstance(unit, str):
+        return unit
+    if "chain" in unit:
+        return f"chain({', '.join(map(_words, unit['chain']))})"
+    chord = unit["chord"]
+    return f"chord([{', '.join(map(_words, chord['header']))}], {_words(chord['body'])})"

@@ -1,0 +1,139 @@
+"""How a run came out: the contract's object for programs, a line a value for people, and the exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ipvm_queue.cli import words
+from ipvm_queue.cli.answer import answer, brief, line
+from ipvm_queue.cli.exits import IN_DOUBT, INTERRUPTED, OK, RUN_FAILED
+from ipvm_queue.cli.progress import follow
+from ipvm_queue.errors import InDoubtError, IpvmError, WaitTimeoutError
+
+if TYPE_CHECKING:
+    from ipvm_queue.client import Client
+    from ipvm_queue.ipld import Value
+    from ipvm_queue.run import Run, TaskResult
+
+MAX_LINES: Final = 20
+_CODES: Final = {"ok": OK, "in-doubt": IN_DOUBT, "running": OK}
+
+
+class TaskFailedError(IpvmError):
+    """Raised when a run ended with an error that no other task handled."""
+
+    code = "failed"
+
+
+class CancelledError(IpvmError):
+    """Raised when a run was ended before its time."""
+
+    code = "cancelled"
+
+
+def wait(run: Run, client: Client, timeout: float | None, *, as_json: bool) -> int:
+    """Follow a run, print how it came out, and return the exit code."""
+    try:
+        follow(run, timeout)
+    except WaitTimeoutError as error:
+        return conclude(run, as_json=as_json, ended=error)
+    except KeyboardInterrupt:
+        words.say(f"\ninterrupted; run {run.id} goes on: ipvm run watch {run.id}{only_while_up(client)}")
+        return INTERRUPTED
+    return conclude(run, as_json=as_json)
+
+
+def only_while_up(client: Client) -> str:
+    """Return what is to be known of a run on a stack that stops with this command."""
+    if client.settings.broker_url is not None:
+        return ""
+    return "\nit goes on while a stack is up: start one that stays with ipvm up"
+
+
+def conclude(run: Run, *, as_json: bool, ended: IpvmError | None = None) -> int:
+    """Print how a run came out, or stands when the wait `ended` it, and return the exit code."""
+    status = run.status
+    results = run.results()
+    fault = ended or fault_of(run, status, results)
+    if as_json:
+        answer(as_object(run, status, results, fault))
+    else:
+        show_values(run, results)
+    if fault is not None:
+        words.error(fault)
+    return fault.exit_code if fault is not None else _CODES.get(status, RUN_FAILED)
+
+
+def as_object(run: Run, status: str, results: dict[str, TaskResult], fault: IpvmError | None) -> dict[str, Value]:
+    """Return the object that `--json` prints."""
+    shown = {"cancelled": "error"}.get(status, status)
+    if fault is not None and fault.code == "timeout":
+        shown = "timeout"
+    found: dict[str, Value] = {"run": run.id, "workflow": run.workflow, "status": shown}
+    if fault is not None:
+        found["error"] = fault.as_dict()
+    if run.outcome is not None:
+        found["outcome"] = run.outcome
+    found["tasks"] = {label: _task(result) for label, result in results.items()}
+    return found
+
+
+def _task(result: TaskResult) -> dict[str, Value]:
+    found: dict[str, Value] = {"task": result.task, "state": result.state, "secret": False}
+    if result.receipt is None:
+        return found
+    settled = {"receipt": result.receipt, "out": result.out, "cached": result.cached, "worker": result.worker}
+    return found | settled | {"meta": result.meta}
+
+
+def fault_of(run: Run, status: str, results: dict[str, TaskResult]) -> IpvmError | None:
+    """Return why a run did not end well."""
+    hint = f"ipvm run show {run.id}"
+    if status == "cancelled":
+        return CancelledError(f"run {run.id} was cancelled", hint=hint, run=run.id)
+    if status == "in-doubt":
+        return InDoubtError(f"run {run.id} has an effect that may or may not have happened", hint=hint, run=run.id)
+    if status != "error":
+        return None
+    nodes = list(run.plan)[: run.plan.count]
+    failed = [node.label for node in nodes if results[node.label].state == "error" and not node.handled]
+    if not failed:
+        return TaskFailedError(f"run {run.id} ended with an error: {brief(run.outcome)}", hint=hint, run=run.id)
+    first = results[failed[0]]
+    others = f" (and {words.plural(len(failed) - 1, 'other')})" if len(failed) > 1 else ""
+    message = f"task {first.label!r} failed{others}: {reason(first.error)}"
+    return TaskFailedError(message, hint=hint, run=run.id, task=first.label)
+
+
+def reason(error: Any) -> str:
+    """Return an error Result's value for people: code and message where it has them."""
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        code = f"{error['code']}: " if isinstance(error.get("code"), str) else ""
+        return f"{code}{error['message']}"
+    return brief(error)
+
+
+def show_values(run: Run, results: dict[str, TaskResult]) -> None:
+    """Print a line for each task; of a large run only for what nothing else consumes and for what failed."""
+    shown = list(results.values())
+    if len(shown) > MAX_LINES:
+        last = {node.label for node in run.plan if not node.targets}
+        shown = [result for result in shown if result.label in last or result.state == "error"][:MAX_LINES]
+    for result in shown:
+        line(f"{result.label}: {_value(result)}")
+    if run.outcome is not None:
+        line(f"outcome: {brief(run.outcome)}")
+    if len(shown) < len(results):
+        words.say(f"… and {words.plural(len(results) - len(shown), 'more task')}; --json shows them all")
+
+
+def _value(result: TaskResult) -> str:
+    if result.state == "ok":
+        return brief(result.ok)
+    return f"error {brief(result.error)}" if result.state == "error" else str(result.state)
+
+
+def attach(client: Client, run: str) -> Run:
+    """Return a run by its id, or by the beginning of one that is clear; raises `UsageError` for one not known."""
+    matches = [each.id for each in client.runs() if each.id.startswith(run)]
+    return client.run(matches[0] if len(matches) == 1 else run)

@@ -1,0 +1,89 @@
+"""`ipvm-submit`: a job in, receipts out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from ipvm_queue._version import __version__
+from ipvm_queue.cli import exits, options
+from ipvm_queue.cli.answer import answer, line
+from ipvm_queue.cli.words import say
+
+if TYPE_CHECKING:
+    from ipvm_queue.client import Client
+    from ipvm_queue.run import Run
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("job", help="A job document: a file, or - for standard input; DAG-JSON or DAG-CBOR.")
+@options.connecting
+@click.option(
+    "--block",
+    "blocks",
+    metavar="FILE|CAR",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Add a block, or all blocks of a CAR, that the job needs. Repeatable.",
+)
+@click.option("--plan", is_flag=True, help="Print the plan and its canvas; enqueue nothing.")
+@click.option("--no-wait", is_flag=True, help="Print the run's id once it is accepted, and leave.")
+@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up waiting; the run goes on.")
+@click.version_option(__version__, prog_name="ipvm-queue")
+def submit(
+    job: str,
+    broker: str | None,
+    key: Path | None,
+    blocks: tuple[Path, ...],
+    timeout: float | None,
+    *,
+    as_json: bool,
+    plan: bool,
+    no_wait: bool,
+) -> int:
+    """Run JOB on the queue, wait for it, and print what came out.
+
+    Results go to standard output, everything else to standard error.
+
+    \b
+    Exit codes: 0 all is well, 1 the run ended with an error, 2 bad usage or
+    document, 3 refused by the queue, 4 in doubt, 5 timed out waiting, 6 the
+    broker or every worker is away, 130 interrupted (the run goes on).
+
+    \b
+    Example:
+      ipvm-submit examples/pipeline/job.json
+    """  # noqa: D301 - \b keeps click from filling the lines
+    from ipvm_queue.cli import documents
+    from ipvm_queue.cli.results import wait
+
+    settings = options.settings(broker_url=broker, key=key)
+    document = documents.read_job(job, settings.max_document_bytes)
+    given = documents.read_blocks(blocks, settings.max_block_bytes)
+    with options.connected(broker, key, workers=not plan) as client:
+        if plan:
+            from ipvm_queue.cli.plans import show_plan
+
+            return show_plan(client, document, given, as_json=as_json)
+        run = client.submit(document.data, name=document.name, folder=document.folder, blocks=given)
+        if no_wait:
+            return _leave(run, client, as_json=as_json)
+        return wait(run, client, timeout, as_json=as_json)
+
+
+def _leave(run: Run, client: Client, *, as_json: bool) -> int:
+    from ipvm_queue.cli.results import only_while_up
+
+    if as_json:
+        answer({"run": run.id, "workflow": run.workflow, "status": run.status, "tasks": {}})
+    else:
+        line(run.id)
+    say(f"follow it with: ipvm run watch {run.id}{only_while_up(client)}")
+    return exits.OK
+
+
+def main() -> NoReturn:
+    """Run `ipvm-submit`."""
+    exits.run(submit, "ipvm-submit")

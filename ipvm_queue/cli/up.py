@@ -1,0 +1,78 @@
+"""`ipvm up`: an embedded stack that stays."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from ipvm_queue.cli import options
+from ipvm_queue.cli.answer import answer, line
+from ipvm_queue.cli.words import say
+from ipvm_queue.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from ipvm_queue.embedded import Embedded
+    from ipvm_queue.embedded.group import Group
+
+
+@click.command()
+@click.option("--flower/--no-flower", default=None, help="With Flower, or without; default: if it is installed.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Flower's port; default: 5555, or a free one.")
+@options.as_json
+def up(port: int | None, *, flower: bool | None, as_json: bool) -> None:
+    """Start Valkey, workers and Flower on this machine, and keep them until Ctrl-C.
+
+    Other commands of yours find the stack by themselves. What it holds stays on disk, and it listens on the loopback
+    only. Nothing of it is left running when this command ends, whatever ends it.
+
+    \b
+    Example:
+      ipvm up
+    """  # noqa: D301 - \b keeps click from filling the lines
+    from ipvm_queue.embedded import Embedded
+    from ipvm_queue.embedded.flower import choose_port, is_installed, start
+
+    settings = options.settings()
+    if flower and not is_installed():
+        raise UsageError("Flower is not installed", hint="pip install 'ipvm-queue[flower]'")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with ExitStack() as held:
+        try:
+            stack = held.enter_context(Embedded.join(settings))
+            shown = None
+            address = None
+            if is_installed() if flower is None else flower:
+                number = port or choose_port()
+                shown = start(stack.broker_url, settings.queue, stack.directory, stack.logs, number)
+                held.callback(shown.stop, 1.0)
+                address = f"http://127.0.0.1:{number}"
+            _tell(stack, address, as_json=as_json)
+            _stay(stack, shown)
+        except KeyboardInterrupt:
+            say("\nstopping")
+
+
+def _tell(stack: Embedded, flower: str | None, *, as_json: bool) -> None:
+    if as_json:
+        answer({"broker_url": stack.broker_url, "flower": flower, "logs": str(stack.logs)})
+        sys.stdout.flush()
+        return
+    line(f"broker   {stack.broker_url}")
+    line(f"flower   {flower or 'none'}")
+    line(f"logs     {stack.logs}")
+    say("submit with: ipvm-submit job.json (it finds this stack by itself)")
+    say(f"another program: IPVM_BROKER_URL={stack.broker_url}")
+    say("stop with Ctrl-C")
+
+
+def _stay(stack: Embedded, flower: Group | None) -> None:
+    """Return never, but by an interrupt, or an error if the stack ends by itself."""
+    while not stack.ended(1.0):
+        if flower is not None and not flower.alive:
+            say(f"Flower ended: {flower.tail()}")
+            flower = None
+    raise UnavailableError("the stack has ended by itself", hint=f"its logs are in {stack.logs}")
