@@ -241,6 +241,15 @@ def test_the_modules_in_the_guide_run(tmp_path):
     assert executor.run(echo, "echo", args, LIMITS).out == {"ok": args}
 
 
+def test_the_guide_names_codes_that_exist():
+    """Every error code of docs/guests.md is one that the executor gives."""
+    source = "".join(path.read_text() for path in (ROOT / "ipvm_queue" / "wasm").glob("*.py"))
+    codes = re.findall(r"`wasm/([a-z-]+)`", (ROOT / "docs" / "guests.md").read_text())
+
+    assert len(set(codes)) > 20
+    assert [code for code in codes if f'"{code}"' not in source] == []
+
+
 def test_the_map_reduce_example_is_one_graph_of_a_thousand_chunks(monkeypatch):
     """make.py's document is valid, has a task for each chunk, and one total that everything flows into."""
     monkeypatch.syspath_prepend(str(ROOT / "examples" / "map-reduce"))
