@@ -29,11 +29,24 @@ def encode(value: Value, max_depth: int) -> bytes:
 
 def decode(data: bytes, max_depth: int) -> Value:
     """Return the value that `data` encodes; raises `ValueError` unless encoding it again gives the same bytes."""
+    value = _loads(data, max_depth, _TAGS, _check_keys)
+    ipld.check_depth(value, max_depth=max_depth)
+    if _dumps(value) != data:
+        raise ValueError("not canonical")
+    return value
+
+
+def probe(data: bytes, max_depth: int) -> None:
+    """Raise unless `data` begin with CBOR that keeps to `max_depth` and holds as much as it claims."""
+    _loads(data, max_depth, _ANY_LINK, None)
+
+
+def _loads(data: bytes, max_depth: int, tags: _Tags, object_hook: cbor2.ObjectHook | None) -> Value:
     try:
-        value = cbor2.loads(
+        return cbor2.loads(
             data,
-            semantic_decoders=_TAGS,
-            object_hook=_check_keys,
+            semantic_decoders=tags,
+            object_hook=object_hook,
             max_depth=max_depth + 2,  # a link is one more, and so is an empty list or map
             allow_indefinite=False,
             allow_duplicate_keys=False,
@@ -45,10 +58,6 @@ def decode(data: bytes, max_depth: int) -> Value:
         if isinstance(error.__cause__, CodecError):
             raise error.__cause__ from error
         raise
-    ipld.check_depth(value, max_depth=max_depth)
-    if _dumps(value) != data:
-        raise ValueError("not canonical")
-    return value
 
 
 class _Tags(dict[int, "Callable[[Any, bool], Any]"]):
@@ -68,6 +77,7 @@ def _decode_link(content: Any, _immutable: bool) -> Link:  # noqa: FBT001 - cbor
 
 
 _TAGS: Final = _Tags({_LINK_TAG: _decode_link})
+_ANY_LINK: Final = _Tags({_LINK_TAG: lambda _content, _immutable: None})
 
 
 def _check_keys(item: Mapping[Any, Any], _immutable: bool) -> Mapping[Any, Any]:  # noqa: FBT001 - cbor2 calls it so

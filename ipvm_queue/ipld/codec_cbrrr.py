@@ -17,9 +17,7 @@ NAME: Final = "cbrrr"
 # Heads of lists and maps that hold something; inside strings the same bytes mean nothing, so a count is an upper bound.
 _HEADS: Final = bytes((*range(0x81, 0x9C), *range(0xA1, 0xBC)))
 _NO_HEADS: Final = bytes(set(range(256)) - set(_HEADS))
-_NO_LONG_LISTS: Final = bytes(set(range(256)) - set(range(0x98, 0x9C)))
 _SMALL: Final = 4096
-_MAX_CELLS: Final = 1 << 24
 
 
 def encode(value: Value, max_depth: int) -> bytes:
@@ -32,12 +30,13 @@ def decode(data: bytes, max_depth: int) -> Value:
     """Return the value that `data` encodes.
 
     cbrrr refuses everything that DAG-CBOR forbids, but has no limit on depth and allocates each list at its claimed
-    length before it reads an item, so that list heads nested in each other cost their square. Data that could be
-    such are left to cbor2.
+    length before it reads an item, so that list heads nested in each other cost their square. Long data that may be
+    such are probed with cbor2 first.
     """
-    if len(data) > _SMALL and len(data.translate(None, _NO_LONG_LISTS)) * len(data) > _MAX_CELLS:
-        return codec_cbor2.decode(data, max_depth)
+    may_be_deep = len(data) > max_depth and len(data.translate(None, _NO_HEADS)) > max_depth
+    if may_be_deep and len(data) > _SMALL:
+        codec_cbor2.probe(data, max_depth)
     value = cbrrr.decode_dag_cbor(data, cid_ctor=Link)
-    if len(data) > max_depth and len(data.translate(None, _NO_HEADS)) > max_depth:
+    if may_be_deep:
         ipld.check_depth(value, max_depth=max_depth)
     return value
