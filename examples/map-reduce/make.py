@@ -62,6 +62,8 @@ def main() -> int:
     words.add_argument("--check", action="store_true", help="check the result on standard input")
     options = words.parse_args()
 
+    if min(options.chunks, options.fan_in, options.below) < 2:  # noqa: PLR2004 - one of anything needs no reduce
+        words.error("--below, --chunks and --fan-in are at least 2")
     if options.check:
         out = json.load(sys.stdin)["tasks"]["total"]["out"]
         if "ok" not in out:
