@@ -26,66 +26,83 @@ class _Edges:
     """Who waits for whom, by label."""
 
     def __init__(self, workflow: Workflow) -> None:
-        self.promises = {label: list(_promises(task)) for label, task in workflow.tasks.items()}
+        self._promises = {label: _promises(task) for label, task in workflow.tasks.items()}
         self.when: dict[str, list[tuple[str, Branch]]] = {label: [] for label in workflow.tasks}
         for label, task in workflow.tasks.items():
             for target in task.on_success:
                 self.when[target].append((label, "ok"))
             for target in task.on_error:
                 self.when[target].append((label, "error"))
-        self.by_task: dict[Link, str] = {}
+        self._by_task: dict[Link, str] = {}
+        self._connect()
 
-    def inputs(self, label: str) -> dict[str, None]:
-        """Return the labels whose Results a task's args promise, each once."""
-        found = (self._target(promise) for promise in self.promises[label])
-        return dict.fromkeys(target for target in found if target is not None)
+    def name(self, by_task: dict[Link, str]) -> bool:
+        """Learn which Tasks are the workflow's own; True where a promise by CID has become an edge by it."""
+        self._by_task = by_task
+        if not any(promise.task in by_task for promises in self._promises.values() for promise in promises):
+            return False
+        self._connect()
+        return True
 
-    def before(self, label: str) -> dict[str, None]:
-        """Return the labels that must settle before a task, each once."""
-        return self.inputs(label) | dict.fromkeys(source for source, _ in self.when[label])
+    def _connect(self) -> None:
+        self.inputs = {
+            label: list(dict.fromkeys(target for promise in promises if (target := self._target(promise)) is not None))
+            for label, promises in self._promises.items()
+        }
+        self.before = {
+            label: list(dict.fromkeys([*inputs, *(source for source, _ in self.when[label])]))
+            for label, inputs in self.inputs.items()
+        }
 
     def awaits(self, label: str) -> list[Link]:
         """Return the Tasks of other runs that a task waits for."""
-        return list(
-            dict.fromkeys(p.task for p in self.promises[label] if p.task is not None and p.task not in self.by_task)
-        )
+        tasks = (promise.task for promise in self._promises[label])
+        return list(dict.fromkeys(task for task in tasks if task is not None and task not in self._by_task))
 
     def handled(self) -> set[str]:
         """Return the labels whose error is an input of another task."""
         return {
             target
-            for promises in self.promises.values()
+            for promises in self._promises.values()
             for promise in promises
             if promise.branch != "ok" and (target := self._target(promise)) is not None
         }
 
     def _target(self, promise: Promise) -> str | None:
-        return self.by_task.get(promise.task) if promise.task is not None else promise.label
+        return promise.label if promise.task is None else self._by_task.get(promise.task)
 
 
-def compile_plan(workflow: Workflow, subject: str, document: Link) -> tuple[Plan, dict[Link, bytes]]:
-    """Compile a workflow for the queue whose DID is `subject`; return the plan and the blocks that hold its pages.
+class Compiled(NamedTuple):
+    """A plan, its nodes (the `catch` handler last), and the blocks that hold its pages."""
+
+    plan: Plan
+    nodes: list[Node]
+    pages: dict[Link, bytes]
+
+
+def compile_plan(workflow: Workflow, subject: str, document: Link) -> Compiled:
+    """Compile a workflow for the queue whose DID is `subject`; concurrency derives from dataflow alone (job 2.2).
 
     Every task must have its `func` and a Link or Promise for resource. Promises by label become `await/*` forms with
-    the CID of the Task they wait for, so each node's address is fixed by its inputs' addresses. (DESIGN: one line of
-    the plan a task; IPVM job 2.2: concurrency derives from dataflow alone.)
+    the CID of the Task they wait for, so each node's address is fixed by its inputs' addresses.
     """
     edges = _Edges(workflow)
     addresses: dict[str, _Address] = {}
-    for label in _order(workflow, edges):
+    order = _order(edges)
+    for label in order:
         addresses[label] = _address(workflow.tasks[label], subject, addresses)
-    edges.by_task = {address.task: label for label, address in reversed(addresses.items())}
-    order = _order(workflow, edges)
+    if edges.name({address.task: label for label, address in reversed(addresses.items())}):
+        order = _order(edges)
     numbers = {label: number for number, label in enumerate(order)}
-    waits = {label: len(edges.before(label)) for label in order}
     queues: dict[str, int] = {}
     for task in (*workflow.tasks.values(), workflow.catch):
         if task is not None:
             queues.setdefault(_queue(task), len(queues))
     targets: dict[str, list[list[int]]] = {label: [] for label in order}
     for label in order:
-        for source in edges.before(label):
-            targets[source].append([numbers[label], waits[label], queues[_queue(workflow.tasks[label])]])
+        target = [numbers[label], len(edges.before[label]), queues[_queue(workflow.tasks[label])]]
+        for source in edges.before[label]:
+            targets[source].append(target)
     handled = edges.handled()
     bounds: dict[Bounds, int] = {}
 
@@ -98,7 +115,7 @@ def compile_plan(workflow: Workflow, subject: str, document: Link) -> tuple[Plan
             task=address.task,
             bounds=bounds.setdefault(_bounds(task.config), len(bounds)),
             queue=queues[_queue(task)],
-            inputs=[[numbers[source], addresses[source].task] for source in edges.inputs(label)],
+            inputs=[[numbers[source], addresses[source].task] for source in edges.inputs[label]],
             when=[[numbers[source], branch] for source, branch in edges.when[label]],
             awaits=edges.awaits(label),
             targets=targets[label],
@@ -107,9 +124,8 @@ def compile_plan(workflow: Workflow, subject: str, document: Link) -> tuple[Plan
 
     nodes = [node(label, workflow.tasks[label], addresses[label]) for label in order]
     if workflow.catch is not None:
-        edges.promises["catch"], edges.when["catch"], targets["catch"] = [], [], []
-        nodes.append(node("catch", workflow.catch, _address(workflow.catch, subject, {})))
-    blocks = paginate(nodes)
+        nodes.append(_handler(workflow.catch, subject, bounds, queues))
+    pages = paginate(nodes)
     plan = Plan(
         subject=subject,
         document=document,
@@ -117,20 +133,25 @@ def compile_plan(workflow: Workflow, subject: str, document: Link) -> tuple[Plan
         bounds=tuple(bounds),
         queues=tuple(queues),
         has_catch=workflow.catch is not None,
-        pages=tuple(blocks),
-        read_page=blocks.__getitem__,
+        pages=tuple(pages),
+        read_page=pages.__getitem__,
     )
-    return plan, blocks
+    return Compiled(plan, nodes, pages)
 
 
-def _order(workflow: Workflow, edges: _Edges) -> list[str]:
+def _handler(task: Task, subject: str, bounds: dict[Bounds, int], queues: dict[str, int]) -> Node:
+    command, args, nonce, link = _address(task, subject, {})
+    limits = bounds.setdefault(_bounds(task.config), len(bounds))
+    return Node("catch", command, args, nonce, link, limits, queues[_queue(task)], [], [], [], [], handled=False)
+
+
+def _order(edges: _Edges) -> list[str]:
     """Return the labels so that each stands after what it waits for (Kahn; document order among equals)."""
-    before = {label: edges.before(label) for label in workflow.tasks}
-    after: dict[str, list[str]] = {label: [] for label in workflow.tasks}
-    for label, sources in before.items():
+    after: dict[str, list[str]] = {label: [] for label in edges.before}
+    for label, sources in edges.before.items():
         for source in sources:
             after[source].append(label)
-    waiting = {label: len(sources) for label, sources in before.items()}
+    waiting = {label: len(sources) for label, sources in edges.before.items()}
     ready = deque(label for label, count in waiting.items() if count == 0)
     order = []
     while ready:
@@ -139,8 +160,8 @@ def _order(workflow: Workflow, edges: _Edges) -> list[str]:
             waiting[target] -= 1
             if waiting[target] == 0:
                 ready.append(target)
-    if len(order) < len(workflow.tasks):  # the readers refuse cycles of labels with the cycle spelled out
-        stuck = sorted(set(workflow.tasks).difference(order))
+    if len(order) < len(waiting):  # the readers refuse cycles of labels with the cycle spelled out
+        stuck = sorted(set(waiting).difference(order))
         raise DocumentError([Fault("cycle", f"these jobs wait for each other in a circle: {', '.join(stuck[:10])}")])
     return order
 

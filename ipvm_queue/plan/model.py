@@ -153,7 +153,7 @@ class Plan:
 
 
 def paginate(nodes: list[Node]) -> dict[Link, bytes]:
-    """Return the page blocks of `nodes`, in order."""
+    """Return the page blocks of `nodes`, in order; no two are equal, for labels are unique."""
     pages = (encode([list(node) for node in nodes[start : start + PAGE]]) for start in range(0, len(nodes), PAGE))
     return {Link.of(page, DAG_CBOR): page for page in pages}
 

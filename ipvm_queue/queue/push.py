@@ -7,7 +7,6 @@ stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from secrets import token_hex
 from types import MappingProxyType
@@ -22,6 +21,8 @@ from ipvm_queue.ucan import read
 from ipvm_queue.workflow import to_document
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ipvm_queue.plan import Node
     from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns, Registry
     from ipvm_queue.workflow import Workflow
@@ -62,9 +63,9 @@ class WorkQueue:
         if workflow.signature is None:
             raise RefusedError("the job is not signed", hint="sign it, or let ipvm-submit sign it", rule="signature")
         document = encode(to_document(workflow))
-        plan, pages = compile_plan(workflow, subject, Link.of(document, DAG_CBOR))
+        plan, nodes, pages = compile_plan(workflow, subject, Link.of(document, DAG_CBOR))
         run = token_hex(8)
-        opening = self._opening(plan, workflow.signature.issuer)
+        opening = self._opening(plan, nodes[: plan.count], workflow.signature.issuer)
         self._blocks.put_many({**blocks, **pages, plan.document: document, plan.link: plan.data})
         self._runs.open(run, opening, lifetime=self._run_lifetime)
         return Pushed(run, plan)
@@ -73,12 +74,11 @@ class WorkQueue:
         """Open a run again from its plan and receipts, whatever else of it was lost or cancelled."""
         records = self._runs.records(run, list(range(plan.count)))
         settled = {number: record for number, record in enumerate(records) if record is not None}
-        opening = self._opening(plan, requestor, settled)
+        opening = self._opening(plan, list(plan)[: plan.count], requestor, settled)
         self._runs.withdraw(run)
         self._runs.open(run, opening, lifetime=self._run_lifetime)
 
-    def _opening(self, plan: Plan, requestor: str, had: Mapping[int, Record] = _NOTHING) -> Opening:
-        nodes = list(plan)[: plan.count]
+    def _opening(self, plan: Plan, nodes: list[Node], requestor: str, had: Mapping[int, Record] = _NOTHING) -> Opening:
         settled = {**self._known(nodes), **had}
         arrived: dict[int, int] = {}
         for number in settled:
