@@ -3,35 +3,61 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ipvm_queue.errors import LimitError, UsageError
+from ipvm_queue.errors import DocumentError, LimitError, UsageError
 from ipvm_queue.ipld import Block, CarLimits, read_car
+from ipvm_queue.workflow import DocumentLimits, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from ipvm_queue.settings import Settings
+    from ipvm_queue.workflow import Workflow
 
 _CAR_HEADER: Final = b"\xa2\x65roots"  # {roots, version} in DAG-CBOR, after its length
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The bytes of a job document, what messages call it, and where the files that it names are."""
+    """A checked job: what messages call it, where the files that it names are, and the blocks given with it."""
 
     name: str
-    data: bytes
+    workflow: Workflow
     folder: Path
+    blocks: list[Block]
 
 
-def read_job(job: str, limit: int) -> Document:
-    """Return the document in a file, or on standard input for `-`; raises `UsageError`, `LimitError`."""
+def load(job: str, blocks: Iterable[Path], settings: Settings) -> Document:
+    """Return the job in a file, or on standard input for `-`, without asking a broker.
+
+    Raises `DocumentError` with every fault of the job, `UsageError` for files that cannot be read.
+    """
     name = "<stdin>" if job == "-" else job
+    limits = DocumentLimits(settings.max_document_bytes, settings.max_tasks, settings.max_depth)
+    workflow = read(_bytes(job, limits.size), name=name, limits=limits)
+    given = list(read_blocks(blocks, settings.max_block_bytes))
+    return Document(name, workflow, Path() if job == "-" else Path(job).parent, given)
+
+
+@contextmanager
+def named(document: Document) -> Iterator[None]:
+    """Let faults found on the way to the queue speak of the document by its name."""
+    try:
+        yield
+    except DocumentError as error:
+        error.name = document.name
+        raise
+
+
+def _bytes(job: str, limit: int) -> bytes:
     data = sys.stdin.buffer.read(limit + 1) if job == "-" else read_file(Path(job), limit + 1)
     if len(data) > limit:
-        raise LimitError(f"{name} is larger than {limit} bytes", hint="put large values into blocks and link to them")
-    return Document(name, data, Path() if job == "-" else Path(job).parent)
+        raise LimitError(f"{job} is larger than {limit} bytes", hint="put large values into blocks and link to them")
+    return data
 
 
 def read_blocks(paths: Iterable[Path], limit: int) -> Iterator[Block]:

@@ -50,24 +50,22 @@ def graph(
     Example:
       ipvm graph job.json --as mermaid
     """  # noqa: D301 - \b keeps click from filling the lines
-    from ipvm_queue.cli.documents import read_blocks, read_job
+    from ipvm_queue.cli import documents
     from ipvm_queue.cli.results import attach
 
     if (job is None) == (run_id is None):
         raise click.UsageError("give a job or --run, one of them")
-    settings = options.settings(broker_url=broker, key=key)
+    document = None if job is None else documents.load(job, blocks, options.settings(broker_url=broker, key=key))
     with options.connected(broker, key) as client:
         states = None
-        if run_id is not None:
+        if document is not None:
+            with documents.named(document):
+                plan, _ = client.plan(document.workflow, folder=document.folder, blocks=document.blocks)
+        elif run_id is not None:
             run = attach(client, run_id)
             plan = run.plan
             states = {label: str(result.state) for label, result in run.results().items()}
-        elif job is not None:
-            document = read_job(job, settings.max_document_bytes)
-            workflow = client.read(document.data, name=document.name)
-            given = read_blocks(blocks, settings.max_block_bytes)
-            plan, _ = client.plan(workflow, folder=document.folder, blocks=given)
-        picture = _draw(plan, form, states)
+    picture = _draw(plan, form, states)
     if as_json:
         answer({"form": form, "graph": picture})
     else:

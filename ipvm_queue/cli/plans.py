@@ -13,19 +13,13 @@ from ipvm_queue.plan.draw import as_table
 from ipvm_queue.worker import make_app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ipvm_queue.cli.documents import Document
     from ipvm_queue.client import Client
-    from ipvm_queue.ipld import Block
     from ipvm_queue.plan import Plan
     from ipvm_queue.plan.draw import Row
 
 
-def show_plan(client: Client, document: Document, blocks: Iterable[Block], *, as_json: bool) -> int:
-    """Print the plan of a document and the canvas that it compiles to; nothing is stored or enqueued."""
-    workflow = client.read(document.data, name=document.name)
-    plan, _ = client.plan(workflow, folder=document.folder, blocks=blocks)
+def show_plan(client: Client, plan: Plan, *, as_json: bool) -> int:
+    """Print a plan and the canvas that it compiles to."""
     rows = as_table(plan)
     known = _known(client, plan)
     labels = [row.label for row in rows]

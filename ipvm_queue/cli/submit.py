@@ -59,18 +59,17 @@ def submit(
     from ipvm_queue.cli import documents
     from ipvm_queue.cli.results import wait
 
-    settings = options.settings(broker_url=broker, key=key)
-    document = documents.read_job(job, settings.max_document_bytes)
-    given = documents.read_blocks(blocks, settings.max_block_bytes)
+    document = documents.load(job, blocks, options.settings(broker_url=broker, key=key))
     with options.connected(broker, key, workers=not plan) as client:
         if plan:
             from ipvm_queue.cli.plans import show_plan
 
-            return show_plan(client, document, given, as_json=as_json)
-        run = client.submit(document.data, name=document.name, folder=document.folder, blocks=given)
-        if no_wait:
-            return _leave(run, client, as_json=as_json)
-        return wait(run, client, timeout, as_json=as_json)
+            with documents.named(document):
+                made, _ = client.plan(document.workflow, folder=document.folder, blocks=document.blocks)
+            return show_plan(client, made, as_json=as_json)
+        with documents.named(document):
+            run = client.submit(document.workflow, folder=document.folder, blocks=document.blocks)
+        return _leave(run, client, as_json=as_json) if no_wait else wait(run, client, timeout, as_json=as_json)
 
 
 def _leave(run: Run, client: Client, *, as_json: bool) -> int:

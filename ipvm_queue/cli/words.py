@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ipvm_queue.errors import DocumentError
 
 if TYPE_CHECKING:
-    from ipvm_queue.errors import IpvmError
+    from ipvm_queue.errors import Fault, IpvmError
 
 MAX_FAULTS: Final = 20
-_MAX_EXCERPT: Final = 100
+_MAX_EXCERPT: Final = 80
+_BEFORE: Final = 20
 
 
 def say(text: str) -> None:
@@ -32,7 +33,7 @@ def render(fault: IpvmError) -> list[str]:
         return _block(fault.code, fault.message, None, None, fault.hint)
     lines: list[str] = []
     for each in fault.faults[:MAX_FAULTS]:
-        lines += _block(each.code, each.message, _place(fault.name, each), each.excerpt, each.hint)
+        lines += _block(each.code, each.message, _place(fault.name, each), _excerpt(each), each.hint)
     if len(fault.faults) > MAX_FAULTS:
         lines.append(f"… and {len(fault.faults) - MAX_FAULTS} more; --json lists them all")
     return lines
@@ -43,15 +44,23 @@ def _block(code: str, message: str, place: str | None, excerpt: str | None, hint
     lines = [click.style(f"error[{code}]", fg="red", bold=True) + f": {first}"]
     lines += [f"  {line}" for line in rest]
     if place is not None:
-        text = printable((excerpt or "").strip())
-        shown = text if len(text) <= _MAX_EXCERPT else text[: _MAX_EXCERPT - 1] + "…"
-        lines.append(f"  at {place}   {shown}".rstrip())
+        lines.append(f"  at {place}   {excerpt or ''}".rstrip())
     if hint is not None:
         lines.append(click.style("hint", fg="green", bold=True) + f": {printable(hint)}")
     return lines
 
 
-def _place(name: str, fault: Any) -> str | None:
+def _excerpt(fault: Fault) -> str:
+    """Return the source line of a fault, or what of a long one stands around it."""
+    line = printable(fault.excerpt or "")
+    if len(line.strip()) <= _MAX_EXCERPT:
+        return line.strip()
+    start = max(0, min((fault.column or 1) - 1, len(line) - 1) - _BEFORE)
+    shown = line[start : start + _MAX_EXCERPT].strip()
+    return f"{'…' if start else ''}{shown}{'…' if start + _MAX_EXCERPT < len(line) else ''}"
+
+
+def _place(name: str, fault: Fault) -> str | None:
     if fault.line is not None:
         column = "" if fault.column is None else f":{fault.column}"
         return printable(f"{name}:{fault.line}{column}")
