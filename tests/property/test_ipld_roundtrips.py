@@ -101,6 +101,7 @@ def test_all_codecs_accept_the_same_bytes(data: bytes) -> None:
             with pytest.raises(Exception):  # noqa: B017, PT011 - the codecs' own errors; `decode` gives them one root
                 codec.decode(data, MAX_DEPTH)
     else:
+        codec_cbor2.probe(data, MAX_DEPTH)
         for codec in CODECS:
             value = codec.decode(data, MAX_DEPTH)
             check(value)
@@ -125,6 +126,18 @@ def test_all_codecs_have_the_same_depth_limit(depth: int, limit: int, empty: boo
                 codec.decode(data, limit)
             with pytest.raises(LimitError):
                 codec.encode(value, limit)
+
+
+@given(links, st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=1, max_size=60))
+def test_one_link_has_one_text(link: Link, text: str) -> None:
+    """A link reads back from its text, and base32 that reads as a link is that link's own text."""
+    assert link == Link.parse(str(link))
+    for candidate in (f"b{text}", str(link)[: -len(text)] + text):
+        try:
+            other = Link.parse(candidate)
+        except CodecError:
+            continue
+        assert candidate == str(other)
 
 
 def reserved(value: Any) -> bool:
