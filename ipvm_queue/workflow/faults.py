@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -11,7 +12,12 @@ if TYPE_CHECKING:
 
 Path: TypeAlias = tuple[str | int, ...]
 MAX_FAULTS: Final = 1000
+_SHOWN: Final = 80
+# Comparing names is slow, and the document decides how many there are and how long.
 _MAX_SUGGESTIONS: Final = 20
+_MAX_COMPARED: Final = 2000
+_MAX_NAME: Final = 64
+_MAX_DIFFERENCE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +48,11 @@ class Faults:
 
     def suggest(self, name: str, known: Iterable[str]) -> str | None:
         """Return "did you mean …?" when `name` is close to one of `known`; only for the first faults of a document."""
-        if self._suggestions >= _MAX_SUGGESTIONS:
+        if self._suggestions >= _MAX_SUGGESTIONS or len(name) > _MAX_NAME:
             return None
         self._suggestions += 1
-        matches = get_close_matches(name, known, n=2, cutoff=0.7)
+        alike = islice((other for other in known if abs(len(other) - len(name)) <= _MAX_DIFFERENCE), _MAX_COMPARED)
+        matches = get_close_matches(name, alike, n=2, cutoff=0.7)
         return f"did you mean {' or '.join(map(repr, matches))}?" if matches else None
 
     def __bool__(self) -> bool:
@@ -58,10 +65,12 @@ def show(path: Path) -> str:
     for step in path:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif step.replace("-", "_").isidentifier():
-            text += f".{step}" if text else step
+            continue
+        name = step[:_SHOWN]
+        if name.replace("-", "_").isidentifier():
+            text += f".{name}" if text else name
         else:
-            text += f'["{step[:80]}"]'
+            text += f'["{name}"]'
     return text
 
 

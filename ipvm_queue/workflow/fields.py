@@ -27,6 +27,7 @@ from ipvm_queue.workflow.shapes import (
     either,
     list_of,
     nullable,
+    parse_cid,
     read_link,
 )
 
@@ -42,6 +43,7 @@ RESOURCES: Final = ("with", "using")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f\x7f]+")
 _ABILITY: Final = re.compile(r"[a-z0-9_.*-]+(/[a-z0-9_.*-]+)*")
 _PROMISE: Final = {"$ref": "#/$defs/promise"}
+MAX_DID: Final = 256
 _PARENT_LENGTH: Final = 2
 
 
@@ -53,7 +55,7 @@ def _read_module(value: Value, path: Path, reading: Reading) -> Link | str | Pro
         return None
     if type(value) is str:
         try:
-            return Link.parse(value)
+            return parse_cid(value)
         except CodecError as error:
             hint = "Wasm is named by its CID, by ipfs://CID, or by file:PATH when submitting"
             reading.faults.add("bad-cid", error.message, path, hint=hint)
@@ -161,6 +163,13 @@ PARENT: Final = Shape(
         LINK.schema, {"type": "array", "prefixItems": [LINK.schema, {"type": "string"}], "minItems": 2, "maxItems": 2}
     ),
 )
+DID: Final = checked(
+    TEXT,
+    lambda did: None if did.startswith("did:") and len(did) <= MAX_DID else f"{did[:80]!r} is not a DID",
+    "bad-did",
+    pattern="^did:",
+    maxLength=MAX_DID,
+)
 ABILITY: Final = checked(
     TEXT,
     lambda name: None if _ABILITY.fullmatch(name) else f"{name[:80]!r} is no ability: it looks like crud/read",
@@ -234,7 +243,7 @@ HEADER: Final = Record(
             checked(TEXT, lambda v: None if v == VERSION else f"version {v[:80]!r} is not known", "unknown-version"),
             f"version of the document: {VERSION}",
         ),
-        "requestor": Field(TEXT, "did:key of who asks for the work and signs the document"),
+        "requestor": Field(DID, "did:key of who asks for the work and signs the document"),
         "nonce": Field(NONCE, "tells one doing of the same document from another"),
         "meta": Field(META, "anything"),
         "config": Field(CONFIG.shape("config"), "what the workflow may use; each job starts from it"),

@@ -27,14 +27,14 @@ def predecessors(tasks: Mapping[str, Task], taken: Mapping[str, Sequence[str]] |
     """
     if taken is None:
         taken = {label: dependencies(task) for label, task in tasks.items()}
-    waits = {label: [name for name in dict.fromkeys(taken[label]) if name in tasks] for label in tasks}
+    waits = {label: {name: None for name in taken[label] if name in tasks} for label in tasks}
     for label, task in tasks.items():
         if not (task.on_success or task.on_error):
             continue
         for follower in (*task.on_success, *task.on_error):
-            if follower in waits and label not in waits[follower]:
-                waits[follower].append(label)
-    return waits
+            if follower in waits:
+                waits[follower][label] = None
+    return {label: list(names) for label, names in waits.items()}
 
 
 def find_cycles(waits: Mapping[str, Sequence[str]]) -> list[list[str]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
     from ipvm_queue.workflow.shapes import Reading
 
+MAX_LABEL: Final = 256  # jobs written in place repeat the label of the job around them
 CATCH: Final = "ipvm/catch"  # a label of a job cannot hold the slash
 
 
@@ -39,7 +40,9 @@ class JobReader:
             here = (*path, label)
             if not label or "/" in label:
                 self._fault("bad-label", f"a label is not empty and has no '/': {label[:80]!r}", here, at_key=True)
-            self.read_job(label, job, here)
+            elif len(label) > MAX_LABEL:
+                self._fault("bad-label", f"a label has at most {MAX_LABEL} characters", here, at_key=True)
+            self.read_job(label[:MAX_LABEL], job, here)
 
     def read_job(self, label: str, job: Value, path: Path) -> None:
         """Read one job, and the jobs written in place in its `on`."""
@@ -115,7 +118,7 @@ class JobReader:
             config=self._config(given),
             public=fields.get("public"),
             meta=fields.get("meta") or {},
-            path=show(path),
+            path=show(path if self._reading.origin is None else self._reading.origin(path)),
             on_success=self._labels(label, "success", on.get("success", ())),
             on_error=self._labels(label, "error", on.get("error", ())),
             **own,

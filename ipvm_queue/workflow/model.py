@@ -65,9 +65,9 @@ class Task:
     on_error: tuple[str, ...] = ()
     public: bool | None = None
     meta: Mapping[str, Value] = field(default_factory=dict)
-    path: str = ""
-    line: int | None = None
-    column: int | None = None
+    path: str = field(default="", compare=False)
+    line: int | None = field(default=None, compare=False)
+    column: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from json import loads
 from typing import TYPE_CHECKING, Final
 
+from ipvm_queue.workflow.faults import MAX_FAULTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ipvm_queue.workflow.faults import Path
 
-_TOKEN: Final = re.compile(r'[{}\[\]:,]|"(?:[^"\\]|\\.)*"|[^\s{}\[\]:,"]+')
+_TOKEN: Final = re.compile(r'[{}\[\]:,]|"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s{}\[\]:,"]++')
 _EXCERPT: Final = 160
 
 
@@ -39,9 +41,8 @@ class Positions:
             self._lines = [0, *(found.end() for found in re.finditer("\n", self.text))]
         line = bisect_right(self._lines, offset)
         start = self._lines[line - 1]
-        end = self.text.find("\n", start)
         first = start if offset - start < _EXCERPT else offset - _EXCERPT // 2
-        excerpt = self.text[first : len(self.text) if end < 0 else end][:_EXCERPT]
+        excerpt = self.text[first : first + _EXCERPT].partition("\n")[0]
         return line, offset - start + 1, excerpt.rstrip("\r")
 
 
@@ -87,6 +88,6 @@ def _note_key(
     if here in keep:
         found.keys[here] = offset
     if seen is not None:
-        if name in seen:
+        if name in seen and len(found.repeated) < MAX_FAULTS:
             found.repeated.append((here, offset))
         seen.add(name)

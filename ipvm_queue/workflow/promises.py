@@ -14,6 +14,7 @@ from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import Link, Value
 from ipvm_queue.workflow.faults import Path, kind_of
 from ipvm_queue.workflow.model import Branch, Promise
+from ipvm_queue.workflow.shapes import parse_cid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def _await(branch: Branch, target: Value, path: Path, reading: Reading) -> Promi
     hint = 'a Task is written {"/": "bafy…"}, a job of this document {"from": "label"}'
     if type(target) is str:
         try:
-            Link.parse(target)
+            parse_cid(target)
         except CodecError:
             return _bad(f"{path[-1]!r} takes a link, this is the text {target[:80]!r}", path, reading, hint)
         return _bad(f"{path[-1]!r} takes a link, this is its text", path, reading, f'write {{"/": "{target[:100]}"}}')

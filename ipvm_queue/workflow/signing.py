@@ -10,7 +10,7 @@ from ipvm_queue.crypto import Signer, verify
 from ipvm_queue.crypto.ed25519 import SIGNATURE_BYTES, VARSIG_HEADER
 from ipvm_queue.errors import CodecError, SignatureError
 from ipvm_queue.ipld import Value, encode
-from ipvm_queue.workflow.fields import VERSION
+from ipvm_queue.workflow.fields import MAX_DID, VERSION, WASM_TYPES
 from ipvm_queue.workflow.model import Signature, Task, Workflow
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def check_signature(body: Value, signature: Value) -> Signature:
         raise SignatureError("'signature' is no Ed25519 varsig over DAG-CBOR", hint=hint)
     header = body["header"]
     requestor = header.get("requestor") if type(header) is dict else None
-    if type(requestor) is not str:
+    if type(requestor) is not str or len(requestor) > MAX_DID:
         raise SignatureError("a signed document names its signer in header.requestor", path="header.requestor")
     raw = signature[len(VARSIG_HEADER) :]
     try:
@@ -92,14 +92,14 @@ def bind(workflow: Workflow, modules: Mapping[str, Link]) -> Workflow:
 
 
 def _bind_task(task: Task, modules: Mapping[str, Link]) -> Task:
-    if type(task.resource) is str and task.resource in modules:
+    if task.kind == "wasm" and type(task.resource) is str and task.resource in modules:
         return replace(task, resource=modules[task.resource])
     return task
 
 
 def _bind_job(job: Value, modules: Mapping[str, Link]) -> Value:
     changed = dict(job)
-    if type(job.get("with")) is str and job["with"] in modules:
+    if job["type"] in WASM_TYPES and type(job.get("with")) is str and job["with"] in modules:
         changed["with"] = modules[job["with"]]
     if type(job.get("on")) is dict:
         changed["on"] = {

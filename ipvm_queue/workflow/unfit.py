@@ -27,20 +27,28 @@ def note_unfit(value: Value, faults: Faults) -> None:
     pending: list[tuple[Path, Value]] = [((), value)]
     while pending:
         path, item = pending.pop()
-        kind = type(item)
-        if kind is dict:
+        if type(item) is dict:
             for key, inner in item.items():
-                if type(key) is str:
-                    pending.append(((*path, key), inner))
-                else:
-                    faults.add("not-ipld", f"a map has only text keys, this is {key!r}", path)
-        elif kind is list:
+                _note_scalar(key, path, faults)
+                pending.append(((*path, key), inner))
+        elif type(item) is list:
             pending.extend(((*path, index), inner) for index, inner in enumerate(item))
-        elif kind is Unfit:
-            faults.add(item.code, item.message, path, hint=item.hint)
-        elif kind is float and not isfinite(item):
-            faults.add("not-finite", "numbers are finite", path)
-        elif kind is int and not -_INT_LIMIT <= item < _INT_LIMIT:
-            faults.add("not-ipld", "whole numbers fit in 64 bits", path)
+        else:
+            _note_scalar(item, path, faults)
     if not faults:
         faults.add("not-ipld", "a value in it is of no kind that IPLD has", ())
+
+
+def _note_scalar(item: Value, path: Path, faults: Faults) -> None:
+    kind = type(item)
+    if kind is Unfit:
+        faults.add(item.code, item.message, path, hint=item.hint)
+    elif kind is float and not isfinite(item):
+        faults.add("not-finite", "numbers are finite", path)
+    elif kind is int and not -_INT_LIMIT <= item < _INT_LIMIT:
+        faults.add("not-ipld", "whole numbers fit in 64 bits", path)
+    elif kind is str:
+        try:
+            item.encode()
+        except UnicodeEncodeError:
+            faults.add("not-ipld", "a text has half of a surrogate pair, which is no character", path)

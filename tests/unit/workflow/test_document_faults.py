@@ -140,7 +140,7 @@ def test_duplicate_keys_are_faults_at_each_place():
         ("jobs: []", "not-json"),
         ('{"a": ', "not-json"),
         (b"\xff\xfe", "not-json"),
-        ('{"a": "\\ud800"}', "not-json"),
+        ('{"a": "\\ud800"}', "not-ipld"),
         (b"\xa1\x61", "not-dag-cbor"),
         (encode({"a": 1}) + b"\0", "not-dag-cbor"),
         ("[]", "wrong-type"),
