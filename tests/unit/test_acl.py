@@ -1,0 +1,87 @@
+"""The broker's users, as config/users.acl has them, against what the scripts do."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted((ROOT / "ipvm_queue" / "store" / "scripts").glob("*.lua"))
+PASSWORDS = {f"IPVM_{role}_PASSWORD": f"{role}-0123456789" for role in ("SUBMITTER", "WORKER", "OPERATOR")}
+
+
+def rendered(**variables: str) -> subprocess.CompletedProcess[str]:
+    """Run scripts/acl with these variables alone."""
+    environment = {"PATH": os.environ["PATH"], **variables}
+    return subprocess.run([ROOT / "scripts" / "acl"], env=environment, capture_output=True, text=True, check=False)
+
+
+def users(text: str) -> dict[str, list[str]]:
+    """Return the rules of each user of an ACL file."""
+    return {line.split()[1]: line.split()[2:] for line in text.splitlines()}
+
+
+def called(script: Path) -> set[str]:
+    """Return the commands that a script calls."""
+    return {name.lower() for name in re.findall(r"redis\.p?call\('(\w+)'", script.read_text())}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_worker_may_do_what_the_scripts_do(script: Path):
+    """Commands inside a script are checked like any other, so the worker has every one of them."""
+    allowed = {rule[1:] for rule in users(rendered(**PASSWORDS).stdout)["worker"] if rule.startswith("+")}
+
+    assert called(script) - allowed == set()
+
+
+def test_the_file_is_one_line_a_user_and_no_comments():
+    """The server reads lines that begin with `user`, and nothing else."""
+    lines = rendered(**PASSWORDS).stdout.splitlines()
+
+    assert [line.split()[:2] for line in lines] == [
+        ["user", name] for name in ("default", "health", "submitter", "worker", "operator")
+    ]
+
+
+def test_nobody_comes_in_without_a_name():
+    """The default user is off, and no user but the health check is without a password."""
+    found = users(rendered(**PASSWORDS).stdout)
+
+    assert found["default"] == ["reset", "off"]
+    assert [name for name, rules in found.items() if "nopass" in rules] == ["health"]
+    assert found["health"] == ["reset", "on", "nopass", "+ping"]
+
+
+def test_passwords_stand_as_hashes():
+    """No password is in the file."""
+    assert not [password for password in PASSWORDS.values() if password in rendered(**PASSWORDS).stdout]
+
+
+def test_every_key_and_channel_is_the_queue_s():
+    """Every pattern of every user begins with the queue's prefix, with the queue's name in it."""
+    found = users(rendered(**PASSWORDS, IPVM_QUEUE="images").stdout)
+    patterns = [
+        rule.lstrip("%R").lstrip("~&") for rules in found.values() for rule in rules if "~" in rule or "&" in rule
+    ]
+
+    assert patterns
+    assert [pattern for pattern in patterns if not pattern.startswith("{ipvm:images}:")] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"IPVM_WORKER_PASSWORD": "short"}, {"IPVM_WORKER_PASSWORD": ""}, {"IPVM_QUEUE": "a b"}, {"IPVM_QUEUE": "*"}],
+    ids=str,
+)
+def test_bad_values_are_refused(wrong: dict[str, str]):
+    """A short or missing password, or a queue's name that would be a pattern, ends the script with one line."""
+    done = rendered(**{**PASSWORDS, **wrong})
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
