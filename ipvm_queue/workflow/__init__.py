@@ -1,5 +1,6 @@
 """Documents in, one model out: readers of every kind of job document, the graph of a workflow, its signature."""
 
+from ipvm_queue.workflow.checks import place
 from ipvm_queue.workflow.graph import dependencies, find_cycles, predecessors
 from ipvm_queue.workflow.limits import DocumentLimits
 from ipvm_queue.workflow.model import Config, Promise, Signature, Task, Workflow
@@ -17,6 +18,7 @@ __all__ = [
     "bind",
     "dependencies",
     "find_cycles",
+    "place",
     "predecessors",
     "promises",
     "read",

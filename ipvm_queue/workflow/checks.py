@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.errors import DocumentError, Fault
-from ipvm_queue.workflow.faults import show
+from ipvm_queue.workflow.faults import show, unshow
 from ipvm_queue.workflow.graph import find_cycles, predecessors, spell_out
 from ipvm_queue.workflow.positions import scan
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ipvm_queue.workflow.limits import DocumentLimits
     from ipvm_queue.workflow.shapes import Reading
     from ipvm_queue.workflow.source import Source
+
+CBOR_MAPS: Final = range(0xA0, 0xC0)  # how a map starts in DAG-CBOR; no JSON starts so
 
 
 def check_count(jobs: Value, source: Source, limits: DocumentLimits) -> None:
@@ -44,6 +46,30 @@ def check_graph(jobs: JobReader, reading: Reading, at: Path) -> None:
             reading.faults.add(
                 "cycle", message, (*at, task.label), hint="jobs form a graph without cycles", at_key=True
             )
+
+
+def place(faults: list[Fault], data: bytes | str) -> list[Fault]:
+    """Return faults that were found after reading with line, column and excerpt, by their paths.
+
+    `data` is the document that was read; faults of DAG-CBOR have no place.
+    """
+    text = text_of(data)
+    if text is None:
+        return faults
+    paths = [unshow(fault.path) for fault in faults]
+    positions = scan(text, paths)
+    placed = []
+    for fault, path in zip(faults, paths, strict=True):
+        line, column, excerpt = positions.place(path)
+        placed.append(replace(fault, line=line, column=column, excerpt=excerpt))
+    return placed
+
+
+def text_of(data: bytes | str) -> str | None:
+    """Return the text of a document; None if it is DAG-CBOR."""
+    if isinstance(data, str):
+        return data
+    return None if data[:1] and data[0] in CBOR_MAPS else data.decode("utf-8-sig")
 
 
 def refuse(source: Source, reading: Reading) -> None:

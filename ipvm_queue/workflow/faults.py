@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 Path: TypeAlias = tuple[str | int, ...]
 MAX_FAULTS: Final = 1000
 _SHOWN: Final = 80
+_STEP: Final = re.compile(r'\.?([^.\[\]"]+)|\[(\d+)\]|\["(.*?)"\]')
 # Comparing names is slow, and the document decides how many there are and how long.
 _MAX_SUGGESTIONS: Final = 20
 _MAX_COMPARED: Final = 2000
@@ -72,6 +74,12 @@ def show(path: Path) -> str:
         else:
             text += f'["{name}"]'
     return text
+
+
+def unshow(text: str) -> Path:
+    """Return the path that `show` wrote as `text`."""
+    steps = _STEP.findall(text)
+    return tuple(int(index) if index else name or quoted for name, index, quoted in steps)
 
 
 def kind_of(value: object) -> str:

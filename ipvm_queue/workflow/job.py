@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ipvm_queue.workflow.shapes import Reading
 
 MAX_LABEL: Final = 256  # jobs written in place repeat the label of the job around them
-CATCH: Final = "ipvm/catch"  # a label of a job cannot hold the slash
+CATCH: Final = "catch"
 
 
 class JobReader:

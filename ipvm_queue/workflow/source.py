@@ -6,18 +6,17 @@ import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ipvm_queue.errors import CodecError, DocumentError, Fault, LimitError
 from ipvm_queue.ipld import Value, check, decode
-from ipvm_queue.workflow.checks import refuse
+from ipvm_queue.workflow.checks import CBOR_MAPS, refuse
+from ipvm_queue.workflow.positions import Positions
 from ipvm_queue.workflow.shapes import Reading, parse_cid
 from ipvm_queue.workflow.unfit import Unfit, note_unfit
 
 if TYPE_CHECKING:
     from ipvm_queue.workflow.limits import DocumentLimits
-
-_CBOR_MAPS: Final = range(0xA0, 0xC0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimit
         _refuse("empty", f"{name} is empty", name, hint="a job is a map of labelled jobs")
     if isinstance(data, str):
         return _parse_json(data, name)
-    if data[0] in _CBOR_MAPS:
+    if data[0] in CBOR_MAPS:
         return _parse_cbor(data, name, limits)
     try:
         return _parse_json(data.decode("utf-8-sig"), name)
@@ -81,10 +80,8 @@ def _parse_json(text: str, name: str) -> Source:
     try:
         value = json.loads(text, object_pairs_hook=decoder.read_map, parse_constant=_read_constant)
     except json.JSONDecodeError as error:
-        excerpt = text.splitlines()[error.lineno - 1] if error.pos < len(text) else ""
-        fault = Fault(
-            "not-json", f"{name} is not JSON: {error.msg}", "", error.lineno, error.colno, excerpt[:200] or None
-        )
+        line, column, excerpt = Positions(text).line_of(error.pos)
+        fault = Fault("not-json", f"{name} is not JSON: {error.msg}", "", line, column, excerpt or None)
         raise DocumentError([fault], name=name) from error
     except RecursionError:
         _refuse("too-deep", f"{name} is nested far too deep", name)

@@ -5,9 +5,9 @@ import json
 import pytest
 from documents import MODULE, effect, faults_of, only_fault, wasm
 
-from ipvm_queue.errors import DocumentError
+from ipvm_queue.errors import DocumentError, Fault
 from ipvm_queue.ipld import encode
-from ipvm_queue.workflow import DocumentLimits, read
+from ipvm_queue.workflow import DocumentLimits, place, read
 
 ONE_FAULT = {
     "unknown-field": ({"a": wasm(wth=1)}, "a.wth"),
@@ -222,3 +222,19 @@ def test_the_error_names_the_document():
     """The name that the caller gave stands in the message."""
     with pytest.raises(DocumentError, match=r"job\.json"):
         read("", name="job.json")
+
+
+def test_faults_found_later_get_their_place():
+    """A fault of a task that was found after reading is placed by the task's path, in text alone."""
+    text = json.dumps({"header": {}, "jobs": {"a": wasm(on={"error": [wasm()]}), 'odd "label"': wasm()}}, indent=1)
+    tasks = read(text).tasks
+    lines = text.splitlines()
+
+    placed = place([Fault("export", "no such export", path=task.path) for task in tasks.values()], text.encode())
+
+    assert [lines[fault.line - 2 : fault.line] for fault in placed] == [
+        [' "jobs": {', '  "a": {'],
+        ['    "error": [', "     {"],
+        ["  },", '  "odd \\"label\\"": {'],
+    ]
+    assert place(placed, encode({"jobs": {}})) is placed
