@@ -1,0 +1,228 @@
+"""Core modules: numbers by position, and DAG-CBOR in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from wasm_guests import BYTES_ABI, LIMITS, Bench
+
+from ipvm_queue.ipld import Link, encode
+from ipvm_queue.wasm import Limits
+
+NUMBERS = """(module
+  (global $calls (mut i32) (i32.const 0))
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func (export "i64") (param i64) (result i64) local.get 0)
+  (func (export "i32") (param i32) (result i32) local.get 0)
+  (func (export "f32") (param f32) (result f32) local.get 0)
+  (func (export "f64") (param f64) (result f64) local.get 0)
+  (func (export "none"))
+  (func (export "spin") (param i32)
+    (loop $more (br_if $more (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func (export "two") (result i32 f64) i32.const 7 f64.const 0.5)
+  (func (export "zero-over-zero") (result f64) (f64.div (f64.const 0) (f64.const 0)))
+  (func (export "infinity") (result f32) f32.const inf)
+  (func (export "count") (result i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1))) global.get $calls)
+  (func (export "fullName") (result i32) i32.const 1)
+)"""
+
+REGISTERS = (
+    "(module"
+    + BYTES_ABI
+    + """
+  (func (export "echo") (param i32 i32) (result i64) (call $pack (local.get 0) (local.get 1)))
+  (func (export "nothing") (param i32 i32) (result i64) i64.const 0)
+  (func (export "garbage") (param i32 i32) (result i64)
+    (i32.store8 (i32.const 0) (i32.const 0xff)) (call $pack (i32.const 0) (i32.const 1)))
+  (func (export "past-the-end") (param i32 i32) (result i64) (call $pack (i32.const 0x1ffff) (i32.const 2)))
+  (func (export "far-away") (param i32 i32) (result i64) (call $pack (i32.const -1) (i32.const 1)))
+  (func (export "wrapping") (param i32 i32) (result i64) (call $pack (i32.const -1) (i32.const 0x3ffffff)))
+  (func (export "giant") (param i32 i32) (result i64) (call $pack (i32.const 0) (i32.const -1)))
+  (func (export "scalar") (param i32) (result i32) local.get 0)
+)"""
+)
+
+
+@pytest.mark.parametrize(
+    ("func", "params", "result"),
+    [
+        ("add", [2, 40], 42),
+        ("add", [2.0, 40], 42),
+        ("i32", [-(2**31)], -(2**31)),
+        ("i32", [2**32 - 1], -1),
+        ("i64", [2**64 - 1], -1),
+        ("i64", [-(2**63)], -(2**63)),
+        ("f32", [3883.2], 3883.2),
+        ("f32", [1], 1.0),
+        ("f64", [0.1], 0.1),
+        ("f64", [2**53], float(2**53)),
+        ("none", [], None),
+        ("two", [], [7, 0.5]),
+    ],
+)
+def test_numbers_cross_unchanged(bench: Bench, func: str, params: list[Any], result: Any):
+    """Integers are taken signed or unsigned and come back signed; floats come back as they print."""
+    outcome = bench.run(NUMBERS, func, *params)
+
+    assert outcome.out == {"ok": result}
+    assert outcome.cacheable
+    assert outcome.engine.startswith("wasmtime/")
+
+
+@pytest.mark.parametrize(
+    ("func", "params"),
+    [
+        ("i32", [2**32]),
+        ("i32", [-(2**31) - 1]),
+        ("i32", [1.5]),
+        ("i32", [True]),
+        ("i32", ["1"]),
+        ("i32", [None]),
+        ("i64", [2**64]),
+        ("f32", [1e300]),
+        ("f32", [float("nan")]),
+        ("f64", [float("inf")]),
+        ("f64", [10**400]),
+        ("f64", [b"1"]),
+    ],
+)
+def test_what_does_not_fit_is_refused(bench: Bench, func: str, params: list[Any]):
+    """A number out of range or of another kind is the requestor's error; nothing wraps, nothing is cut."""
+    outcome = bench.run(NUMBERS, func, *params)
+
+    assert outcome.out["error"]["code"] == "wasm/argument"
+    assert outcome.out["error"]["fault"] == "requestor"
+    assert not outcome.cacheable
+
+
+@pytest.mark.parametrize("params", [[], [1], [1, 2, 3]])
+def test_the_number_of_arguments_counts(bench: Bench, params: list[Any]):
+    """Too few and too many arguments are refused, with the signature in the message."""
+    error = bench.run(NUMBERS, "add", *params).out["error"]
+
+    assert error["code"] == "wasm/arity"
+    assert "add(i32, i32) -> (i32)" in error["message"]
+
+
+@pytest.mark.parametrize("func", ["zero-over-zero", "infinity"])
+def test_a_result_without_ipld_form_is_an_error(bench: Bench, func: str):
+    """NaN and infinity cannot be in a receipt; since every runner gets them, the error is cacheable."""
+    outcome = bench.run(NUMBERS, func)
+
+    assert outcome.out["error"]["code"] == "wasm/not-representable"
+    assert outcome.cacheable
+
+
+def test_each_call_has_an_instance_of_its_own(bench: Bench):
+    """A global that one call changed is as new in the next."""
+    assert [bench.run(NUMBERS, "count").out for _ in range(3)] == [{"ok": 1}] * 3
+
+
+def test_an_export_is_found_in_another_case(bench: Bench):
+    """A function that is not there by its exact name is found by its kebab-case one."""
+    assert bench.run(NUMBERS, "full_name").out == {"ok": 1}
+
+
+def test_an_absent_export_is_an_error_that_lists_the_others(bench: Bench):
+    """A wrong name tells what could have been meant."""
+    error = bench.run(NUMBERS, "subtract").out["error"]
+
+    assert error["code"] == "wasm/missing-export"
+    assert "fullName" in error["exports"]
+
+
+def test_gas_is_the_same_each_time_and_never_more_than_allowed(bench: Bench):
+    """Gas is counted exactly, and a call that needs more than it has uses all of it."""
+    used = bench.run(NUMBERS, "spin", 1000).gas
+    starved = bench.run(NUMBERS, "spin", 1000, limits=Limits(used // 2, LIMITS.memory, LIMITS.time))
+
+    assert {bench.run(NUMBERS, "spin", 1000).gas for _ in range(3)} == {used}
+    assert bench.run(NUMBERS, "spin", 1000, limits=Limits(used, LIMITS.memory, LIMITS.time)).out == {"ok": None}
+    assert bench.run(NUMBERS, "spin", 1001).gas > used
+    assert starved.out["error"]["code"] == "wasm/out-of-gas"
+    assert starved.gas == used // 2
+    assert not starved.cacheable
+
+
+def test_no_gas_is_out_of_gas(bench: Bench):
+    """A limit of zero runs nothing."""
+    assert bench.run(NUMBERS, "add", 1, 2, limits=Limits(0, 1 << 20, 1.0)).out["error"]["code"] == "wasm/out-of-gas"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [[], [1, "two", None, True, 1.5], [{"b": [b"\0", {}], "a": Link.of(b"x")}], ["x" * 100_000], [b"y" * 3_000_000]],
+)
+def test_values_cross_as_dag_cbor(bench: Bench, params: list[Any]):
+    """With `ipvm_alloc` exported, the argument list goes in and the result comes out as DAG-CBOR."""
+    assert bench.run(REGISTERS, "echo", *params).out == {"ok": params}
+
+
+@pytest.mark.parametrize(
+    ("func", "code"),
+    [
+        ("nothing", "wasm/bad-result"),
+        ("garbage", "wasm/bad-result"),
+        ("past-the-end", "wasm/bad-pointer"),
+        ("far-away", "wasm/bad-pointer"),
+        ("wrapping", "wasm/bad-pointer"),
+        ("giant", "wasm/output-limit"),
+    ],
+)
+def test_a_result_is_read_only_where_it_is(bench: Bench, func: str, code: str):
+    """A pointer outside memory, a length that is too large and bytes that are no DAG-CBOR are errors of the guest."""
+    error = bench.run(REGISTERS, func, 1).out["error"]
+
+    assert error["code"] == code
+    assert error["fault"] == "guest"
+
+
+@pytest.mark.parametrize("pointer", [0x20000, -1, 0x1FFFF])
+def test_arguments_are_written_only_where_there_is_memory(bench: Bench, pointer: int):
+    """An allocator that answers with a place outside memory is an error of the guest."""
+    module = f"""(module (memory (export "memory") 2)
+      (func (export "ipvm_alloc") (param i32) (result i32) (i32.const {pointer}))
+      (func (export "f") (param i32 i32) (result i64) i64.const 0))"""
+
+    assert bench.run(module, "f", "some", "arguments").out["error"]["code"] == "wasm/bad-pointer"
+
+
+def test_arguments_that_are_no_ipld_are_refused(bench: Bench):
+    """What cannot be encoded never reaches the guest."""
+    assert bench.run(REGISTERS, "echo", float("nan")).out["error"]["code"] == "wasm/argument"
+
+
+def test_a_module_with_an_allocator_keeps_its_scalar_functions(bench: Bench):
+    """Which way a function is called follows from its own signature."""
+    assert bench.run(REGISTERS, "scalar", 5).out == {"ok": 5}
+
+
+def test_a_large_result_is_taken_up_to_the_limit(bench: Bench):
+    """Bytes cross this way without the limit that components have."""
+    data = bytes(range(256)) * (10 << 12)
+
+    assert bench.run(REGISTERS, "echo", data, limits=Limits(10**9, 256 << 20, 30.0)).out == {"ok": [data]}
+
+
+def test_a_warm_module_is_not_read_again(bench: Bench):
+    """The block of a module is read and hashed once, however often it is called."""
+    bench.run(NUMBERS, "none")
+    before = len(bench.reads)
+    bench.run(NUMBERS, "none")
+
+    assert len(bench.reads) == before
+
+
+def test_dag_cbor_of_the_arguments_is_what_the_guest_sees(bench: Bench):
+    """The guest gets the canonical encoding of the argument list, byte for byte."""
+    module = (
+        "(module"
+        + BYTES_ABI
+        + """(func (export "length") (param i32 i32) (result i64)
+               (i32.store8 (i32.const 0) (i32.const 0x18)) (i32.store8 (i32.const 1) (local.get 1))
+               (call $pack (i32.const 0) (i32.const 2))))"""
+    )
+
+    assert bench.run(module, "length", "x" * 50).out == {"ok": len(encode(["x" * 50]))}
