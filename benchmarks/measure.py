@@ -50,6 +50,11 @@ class Broker:
         commands.pop("info", None)
         return Traffic(int(self._client.info("stats")["total_net_input_bytes"]), commands)
 
+    def cpu_seconds(self) -> float:
+        """Return the user and system time that the server has used."""
+        used = self._client.info("cpu")
+        return float(used["used_cpu_user"] + used["used_cpu_sys"])
+
     def flush(self) -> None:
         """Forget all data."""
         self._client.flushall()

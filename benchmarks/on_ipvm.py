@@ -67,6 +67,13 @@ class Ipvm:
         """List the worker and its children."""
         return family(self._worker.pid)
 
+    def consumed(self) -> int:
+        """Ask the worker how many messages it has taken."""
+        from ipvm_queue.worker import make_app
+
+        (stats,) = make_app().control.inspect(timeout=5).stats().values()
+        return sum(stats["total"].values())
+
     def prepare(self, shape: Shape) -> dict:
         """Write the job document of a shape."""
         return shape.document(self._scalars, self._total)

