@@ -9,17 +9,20 @@ the last of its header, so it can.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 from celery.canvas import Signature, chain, chord, group
 
 if TYPE_CHECKING:
+    from ipvm_queue.ipld import Link
     from ipvm_queue.plan.model import Plan
 
 TASK_NAME: Final = "ipvm.run"
 RUN_MARK: Final = "@RUN@"
 NODE_MARK: Final = "@NODE@"
+PLAN_MARK: Final = "@PLAN@"
 _GRACE: Final = 60.0
 
 
@@ -59,17 +62,22 @@ def _chain(nodes: list[Any], start: int) -> list[int]:
     return links
 
 
-def message(queue: str, seconds: float) -> str:
+def message(queue: str, plan: Link, seconds: float) -> str:
     """Return the broker message of a node as kombu's Redis transport would write it, with marks for run and node.
 
     Scripts splice the marks, so that a node is published in the same atomic step that releases it. `seconds` is the
     longest that a node may take.
     """
+    return _template(queue, seconds).replace(PLAN_MARK, str(plan))
+
+
+@lru_cache(maxsize=64)
+def _template(queue: str, seconds: float) -> str:
     task_id = f"{RUN_MARK}:{NODE_MARK}"
     made = Celery("message", set_as_current=False).amqp.as_task_v2(
         task_id,
         TASK_NAME,
-        args=(RUN_MARK, NODE_MARK),
+        args=(RUN_MARK, NODE_MARK, PLAN_MARK),
         kwargs={},
         argsrepr=task_id,
         kwargsrepr="{}",

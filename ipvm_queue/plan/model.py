@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode, encode
 
 if TYPE_CHECKING:
@@ -159,8 +160,13 @@ def paginate(nodes: list[Node]) -> dict[Link, bytes]:
 
 
 def load(data: bytes, read_page: Callable[[Link], bytes]) -> Plan:
-    """Return the plan whose root block is `data`; `read_page` gives the bytes of its pages."""
+    """Return the plan whose root block is `data`; `read_page` gives the bytes of its pages.
+
+    Raises `CodecError` for a plan of another version.
+    """
     root = decode(data)
+    if root.get("v") != VERSION:
+        raise CodecError(f"a plan of version {root.get('v')}, this is {VERSION}", hint="submit the job again")
     return Plan(
         subject=root["sub"],
         document=root["doc"],

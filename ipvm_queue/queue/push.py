@@ -7,7 +7,6 @@ stored.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from secrets import token_hex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -66,8 +65,10 @@ class WorkQueue:
         plan, nodes, pages = compile_plan(workflow, subject, Link.of(document, DAG_CBOR))
         run = token_hex(8)
         opening = self._opening(plan, nodes[: plan.count], workflow.signature.issuer)
-        self._blocks.put_many({**blocks, **pages, plan.document: document, plan.link: plan.data})
-        self._runs.open(run, opening, lifetime=self._run_lifetime)
+        needed = {**blocks, **pages, plan.document: document, plan.link: plan.data}
+        self._runs.open(
+            run, opening, lifetime=self._run_lifetime, stage=lambda pipeline: self._blocks.stage(pipeline, needed)
+        )
         return Pushed(run, plan)
 
     def resume(self, run: str, plan: Plan, requestor: str) -> None:
@@ -94,7 +95,7 @@ class WorkQueue:
             document=plan.document,
             count=plan.count,
             requestor=requestor,
-            messages={queue: _message(queue, plan.longest) for queue in plan.queues},
+            messages={queue: message(queue, plan.link, plan.longest) for queue in plan.queues},
             settled=settled,
             arrived={number: count for number, count in arrived.items() if number not in settled},
             ready=ready,
@@ -119,8 +120,3 @@ class WorkQueue:
         receipt = read(data, trusted=True)
         result = decode(self._blocks.get(receipt.out)) if isinstance(receipt.out, Link) else receipt.out
         return Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode(receipt.out))
-
-
-@lru_cache(maxsize=64)
-def _message(queue: str, seconds: float) -> str:
-    return message(queue, seconds)

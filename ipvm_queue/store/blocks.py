@@ -84,9 +84,13 @@ class RedisBlocks:
         pending = list(blocks.items())
         for start in range(0, len(pending), _BATCH):
             pipeline = self._redis.pipeline(transaction=False)
-            for cid, data in pending[start : start + _BATCH]:
-                pipeline.set(self._keys.block(cid), verified(cid, data), px=self._lifetime)
+            self.stage(pipeline, dict(pending[start : start + _BATCH]))
             pipeline.execute()
+
+    def stage(self, pipeline: Broker, blocks: Mapping[Link, bytes]) -> None:
+        """Add the storing of blocks to what a pipeline will do."""
+        for cid, data in blocks.items():
+            pipeline.set(self._keys.block(cid), verified(cid, data), px=self._lifetime)
 
     def size(self, cid: Link) -> int | None:
         """Return a block's length."""

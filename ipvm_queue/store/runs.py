@@ -16,7 +16,7 @@ from ipvm_queue.store import scripts
 from ipvm_queue.store.records import Record, State, read_flag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.keys import Keys
@@ -141,24 +141,39 @@ class RedisRuns:
 
     # Opening
 
-    def open(self, run: str, opening: Opening, *, lifetime: float) -> bool:
+    def open(
+        self, run: str, opening: Opening, *, lifetime: float, stage: Callable[[Broker], None] | None = None
+    ) -> bool:
         """Stage a run's nodes, then open it in one step; False where a run of this id is open already.
 
-        What was staged for a run that is never opened lapses by itself. `lifetime` counts from the run's end.
+        What was staged for a run that is never opened lapses by itself. `lifetime` counts from the run's end, `stage`
+        adds to the pipeline what must be there before.
         """
         key = self._keys.run(run)
         pipeline = self._redis.pipeline(transaction=False)
+        if stage is not None:
+            stage(pipeline)
         for part, values in (
             ("settled", {node: record.pack() for node, record in opening.settled.items()}),
             ("arrived", dict(opening.arrived)),
         ):
             for some in _chunks(list(values.items())):
                 pipeline.hset(f"{key}:{part}", mapping=dict(some))
-            pipeline.expire(f"{key}:{part}", _STAGED_SECONDS)
+            if values:
+                pipeline.expire(f"{key}:{part}", _STAGED_SECONDS)
         for queue, nodes in opening.ready.items():
             for some_nodes in _chunks(list(nodes)):
                 pipeline.zadd(f"{key}:ready:{queue}", {str(node): node for node in some_nodes})
             pipeline.expire(f"{key}:ready:{queue}", _STAGED_SECONDS)
+        fields = self._fields(opening, lifetime)
+        args = [self._keys.prefix, run, *(item for pair in fields.items() for item in pair)]
+        pipeline.evalsha(self._scripts["open"].sha, 1, key, *args)
+        *_, opened = pipeline.execute(raise_on_error=False)
+        if isinstance(opened, Exception):  # the script is not loaded yet, or something is wrong that will show again
+            opened = self._scripts["open"](keys=[key], args=args)
+        return bool(opened)
+
+    def _fields(self, opening: Opening, lifetime: float) -> dict[str, Any]:
         fields: dict[str, Any] = {
             "plan": opening.plan.bytes,
             "doc": opening.document.bytes,
@@ -167,20 +182,13 @@ class RedisRuns:
             "failed": opening.failed,
             "requestor": opening.requestor,
             "ttl": int(lifetime * 1000),
+            "first": opening.first_failed,
+            "catch": opening.catch,
         }
-        if opening.first_failed is not None:
-            fields["first"] = opening.first_failed
-        if opening.catch is not None:
-            fields["catch"] = opening.catch
         for number, (name, template) in enumerate(opening.messages.items()):
             fields[f"queue:{number}"] = self._keys.list(name)
             fields[f"message:{number}"] = template
-        self._scripts["open"](
-            keys=[key],
-            args=[self._keys.prefix, run, *(item for pair in fields.items() for item in pair)],
-            client=pipeline,
-        )
-        return bool(pipeline.execute()[-1])
+        return {name: value for name, value in fields.items() if value is not None}
 
     def withdraw(self, run: str) -> None:
         """Forget all of a run but its header and what has settled, so that it can be opened again."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from structlog import get_logger
 
+from ipvm_queue.errors import BlockError, CodecError
 from ipvm_queue.worker.announce import Announcer
 from ipvm_queue.worker.app import settings
 from ipvm_queue.worker.shift import Shift
@@ -31,19 +32,22 @@ class Process:
         self._stop = Event()
         Thread(target=self._keep, name="leases", daemon=True).start()
 
-    def work(self, run: str, node: int) -> Link | None:
-        """Answer a message; return the receipt of its node where there is one now."""
-        plan = self.tools.plan(run)
+    def work(self, run: str, node: int, link: Link | None = None) -> Link | None:
+        """Answer a message (`link` is the plan's); return the receipt of its node where there is one now."""
+        try:
+            plan = self.tools.plan(run, link)
+        except (BlockError, CodecError) as error:
+            self.tools.runs.cancel(run, f"its plan cannot be read: {error.message}")
+            return None
         if plan is None or not 0 <= node <= plan.count:
             _log.info("message for a run that is not known", run=run, node=node)
             return None
-        self._shift = Shift(self.tools, run, plan, plan.node(node).queue)
+        self._shift = shift = Shift(self.tools, run, plan, plan.node(node).queue)
         try:
-            self._shift.work(node)
+            shift.work(node)
         finally:
             self._shift = None
-        (record,) = self.tools.runs.records(run, [node])
-        return None if record is None else record.receipt
+        return shift.receipt(node)
 
     def _keep(self) -> None:
         while not self._stop.wait(self._interval):

@@ -8,6 +8,7 @@ with it. Many small nodes travel in one script call, sized by what the last ones
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from threading import Lock
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 INLINE: Final = 2048  # bytes of a Result that stay in its receipt; a larger one is a block of its own
 _QUANTUM: Final = 0.03  # seconds of work between two settlements
 _MOST: Final = 128
+_CHEAP: Final = 0.001  # seconds; a dearer node is worth a look for a receipt under its reified address first
 _FIRST_PACE: Final = 0.001
 _KNOWN: Final = 4096
 
@@ -79,6 +81,13 @@ class Shift:
         if tools.announcer is not None:
             tools.announcer.flush()
         return grant.state
+
+    def receipt(self, node: int) -> Link | None:
+        """Return the receipt of a node that has settled, None for one that has not."""
+        if node in self._known:
+            return self._known[node].receipt
+        (record,) = self._tools.runs.records(self._run, [node])
+        return None if record is None else record.receipt
 
     def _want(self) -> int:
         return max(1, min(_MOST, int(_QUANTUM / self._tools.paces.get(self._run, _FIRST_PACE))))
@@ -153,7 +162,8 @@ class Shift:
                 tasks = [node.task] if ready.task == node.task else [node.task, ready.task]
                 steps.append(Step(number, node, ready, tasks, None, ahead=False))
         alone = grant.careful or any(points for _, points in grant.nodes)
-        links = 1 if alone else max(1, self._want() // max(1, len(steps)))
+        cheap = self._tools.paces.get(self._run, inf) < _CHEAP
+        links = max(1, self._want() // max(1, len(steps))) if cheap and not alone else 1
         return self._claim([[step, *self._chain(step, links - 1)] for step in steps])
 
     def _chain(self, step: Step, links: int) -> Iterable[Step]:

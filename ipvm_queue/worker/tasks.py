@@ -9,6 +9,7 @@ from celery import shared_task
 from celery.exceptions import Ignore
 from celery.worker.request import Request
 
+from ipvm_queue.ipld import Link
 from ipvm_queue.plan.canvas import TASK_NAME
 from ipvm_queue.store import Keys, RedisRuns, connect
 from ipvm_queue.worker.app import settings
@@ -38,7 +39,7 @@ class RunRequest(Request):  # type: ignore[misc]
         return super().on_timeout(soft, timeout)
 
     def _abandon(self, *, crashed: bool) -> None:
-        run, _ = self.args
+        run = self.args[0]
         configured = settings()
         redis = connect(self.app.conf.broker_url)
         runs = RedisRuns(redis, Keys(configured.queue), lease=configured.lease, receipt_lifetime=None)
@@ -47,9 +48,10 @@ class RunRequest(Request):  # type: ignore[misc]
 
 
 @shared_task(bind=True, name=TASK_NAME, Request="ipvm_queue.worker.tasks:RunRequest", typing=False)  # type: ignore[untyped-decorator]
-def run(self: Task, run_id: str, node: int) -> str:
-    """Work on a run and return the CID of the node's receipt, never a value."""
-    receipt = process(self.app, self.request.hostname).work(run_id, node)
+def run(self: Task, run_id: str, node: int, plan: str | None = None) -> str:
+    """Work on a run (with the plan of this CID) and return the CID of the node's receipt, never a value."""
+    link = None if plan is None else Link.parse(plan)
+    receipt = process(self.app, self.request.hostname).work(run_id, node, link)
     if receipt is None:
         raise Ignore  # somebody else has this node, or the run is over; whoever settles it says so
     return str(receipt)

@@ -14,6 +14,7 @@ from ipvm_queue.wasm import Executor
 
 if TYPE_CHECKING:
     from ipvm_queue.crypto import Signer
+    from ipvm_queue.ipld import Link
     from ipvm_queue.settings import Settings
     from ipvm_queue.worker.announce import Announcer
 
@@ -53,11 +54,11 @@ class Tools:
             announcer=announcer,
         )
 
-    def plan(self, run: str) -> Plan | None:
-        """Return a run's plan, None where the run is not known (any more)."""
+    def plan(self, run: str, link: Link | None) -> Plan | None:
+        """Return a run's plan, None where the run is not known (any more); `link` is its CID where that is known."""
         plan = self.plans.get(run)
         if plan is None:
-            link = self.runs.plan_of(run)
+            link = link or self.runs.plan_of(run)
             if link is None:
                 return None
             plan = load(self.stored.get(link), self.stored.get)
