@@ -115,7 +115,8 @@ class Child:
 
     def run(self, module: bytes, func: str, *params: Any, limits: Limits = LIMITS) -> tuple[dict[str, Any], bool]:
         """Run a function there; return what came out and whether it is cacheable. Fails if the process died."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         request = [module, func, list(params), limits.gas, limits.memory, limits.time]
         self._process.stdin.write(ascii(request) + "\n")
         self._process.stdin.flush()
@@ -126,7 +127,8 @@ class Child:
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.stdout.close()
         self._process.terminate()

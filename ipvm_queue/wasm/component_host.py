@@ -83,6 +83,7 @@ class ComponentLinker:
                 charge_call(context)
                 charge_bytes(context, sum(_length(args[index]) for index in range(count)))
                 function(host, context, args, results)
+                _end_borrows(context, args, count)
             except CallError as error:
                 host.failure = error
             except Exception as error:  # noqa: BLE001 - nothing may unwind into the engine
@@ -104,6 +105,14 @@ def _length(slot: Any) -> int:
     if slot.kind == kind("string"):
         return int(slot.of.string.size)
     return int(slot.of.list.size) if slot.kind == kind("list") else 0
+
+
+def _end_borrows(context: Any, args: Any, count: int) -> None:
+    for index in range(count):
+        if args[index].kind == kind("resource"):
+            error = ffi.wasmtime_component_resource_any_drop(context, args[index].of.resource)
+            if error:
+                raise error_failure(error)
 
 
 def _shapes(function: FuncType) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from wasm_guests import LIMITS, Bench, wat
@@ -12,6 +12,9 @@ from wasm_guests import LIMITS, Bench, wat
 from ipvm_queue.errors import UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.wasm.artefacts import CompileLimits
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ADD = wat('(module (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))')
 SUBTRACT = wat('(module (func (export "add") (param i32 i32) (result i32) (i32.sub (local.get 0) (local.get 1))))')
@@ -96,7 +99,7 @@ def test_a_directory_that_is_a_link_is_refused(tmp_path: Path):
     Bench(tmp_path / "a")
     (private,) = (tmp_path / "a").iterdir()
     (tmp_path / "b").mkdir()
-    os.symlink(private, tmp_path / "b" / private.name)
+    (tmp_path / "b" / private.name).symlink_to(private)
 
     with pytest.raises(UsageError, match="not yours"):
         Bench(tmp_path / "b")

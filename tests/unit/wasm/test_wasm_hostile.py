@@ -219,7 +219,7 @@ def test_a_table_does_not_grow_past_its_limit(child: Child):
     assert child.run(wat(TABLE), "f", limits=TIGHT)[0] == {"ok": -1}
 
 
-@pytest.mark.parametrize("value", ["\ud800", "\udfff", "", "ab", "a\ud800"])
+@pytest.mark.parametrize("value", [chr(0xD800), chr(0xDFFF), "", "ab"])
 def test_a_lone_surrogate_is_no_char(child: Child, value: str):
     """What the engine would die of never reaches it."""
     out, _ = child.run(echoes({"char": "char"}), "char", value, ZEROS)
@@ -253,7 +253,7 @@ def test_an_allocator_that_fails_under_the_host(child: Child, body: str):
 
 
 def test_many_arguments_of_a_component_have_a_cap(child: Child):
-    """The engine keeps some eighty bytes for each byte of a list, so five megabytes are refused before they get there."""
+    """The engine keeps some eighty bytes for each byte of a list, so five megabytes are refused at once."""
     out, _ = child.run(echoes({"bytes": "(list u8)"}), "bytes", bytes(5 << 20), ZEROS)
 
     assert out["error"]["code"] == "wasm/input-limit"
