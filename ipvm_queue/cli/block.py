@@ -21,7 +21,7 @@ CIDS = click.argument("cids", metavar="CID...", nargs=-1, required=True, type=op
 
 @click.group()
 def block() -> None:
-    """Store and fetch content-addressed blocks: modules, inputs, results."""
+    """Store and fetch blocks by their CID."""
 
 
 @block.command()
@@ -31,7 +31,7 @@ def block() -> None:
 @options.connecting
 @click.option("--dag-cbor", is_flag=True, help="The files are DAG-CBOR, not raw bytes.")
 def put(files: tuple[Path, ...], broker: str | None, key: Path | None, *, as_json: bool, dag_cbor: bool) -> None:
-    """Store files as raw blocks, and CARs as the blocks in them; print the CIDs.
+    """Store files, or the blocks of CARs; print the CIDs.
 
     Example: ipvm block put examples/guests/count.wasm
     """
@@ -60,7 +60,7 @@ def put(files: tuple[Path, ...], broker: str | None, key: Path | None, *, as_jso
 def get(
     cids: tuple[Link, ...], broker: str | None, key: Path | None, output: Path | None, *, as_json: bool, car: bool
 ) -> None:
-    """Write a block's bytes, checked against its CID, or several as a CAR.
+    """Write a block's bytes, or several as a CAR.
 
     Example: ipvm block get bafkrei... -o count.wasm
     """
@@ -88,7 +88,9 @@ def get(
 @CIDS
 @options.connecting
 def stat(cids: tuple[Link, ...], broker: str | None, key: Path | None, *, as_json: bool) -> None:
-    """Print the size of blocks in bytes; fails if one is not stored.
+    """Print the size of blocks, in bytes.
+
+    Fails if one is not stored.
 
     Example: ipvm block stat bafkrei...
     """

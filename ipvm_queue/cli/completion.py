@@ -10,7 +10,9 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS), help="The shell that is to complete.")
 def completion(shell: str) -> None:
-    """Print a script that completes `ipvm` and `ipvm-submit`.
+    """Print a completion script for a shell.
+
+    It completes `ipvm` and `ipvm-submit`.
 
     Example: ipvm completion bash > ~/.local/share/bash-completion/completions/ipvm
     """

@@ -33,7 +33,9 @@ class Finding(NamedTuple):
 @click.command()
 @options.connecting
 def doctor(broker: str | None, key: Path | None, *, as_json: bool) -> int:
-    """Check the settings, the keys, the broker and the workers, and say what to do.
+    """Check that all is there that work needs.
+
+    Looks at settings, keys, broker and workers, and says what to do.
 
     The exit code is 0 where nothing failed, 6 where the broker is away, else 1.
 

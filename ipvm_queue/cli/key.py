@@ -22,7 +22,9 @@ def key() -> None:
 @click.argument("file", type=FILE, required=False, help="Where to; default: the user's key.")
 @options.as_json
 def new(file: Path | None, *, as_json: bool) -> None:
-    """Make a new key, never over an old one, and print its DID.
+    """Make a new key, and print its DID.
+
+    A key that is there already stays.
 
     Example: ipvm key new ~/keys/laptop.pem
     """

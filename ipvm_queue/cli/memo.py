@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def memo() -> None:
-    """Look at, and forget, what pure tasks have given before."""
+    """Forget what pure tasks have given before."""
 
 
 @memo.command()
 @options.connecting
 def stat(broker: str | None, key: Path | None, *, as_json: bool) -> None:
-    """Print how many Tasks have a receipt that saves running them again.
+    """Print how many Tasks have a receipt.
 
     Example: ipvm memo stat
     """
@@ -40,7 +40,7 @@ def stat(broker: str | None, key: Path | None, *, as_json: bool) -> None:
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True, type=options.Cid(), help="Task CIDs.")
 @options.connecting
 def forget(tasks: tuple[Link, ...], broker: str | None, key: Path | None, *, as_json: bool) -> None:
-    """Forget Tasks, so that they run again when they are next asked for.
+    """Forget Tasks, so that they run again when asked for.
 
     Example: ipvm memo forget bafyrei...
     """

@@ -119,9 +119,9 @@ class Lines:
         """Say why nothing happens, when it has lasted and each time that the reason changes."""
         self._ticks += 1
         reason = waiting(tick)
-        if self._ticks >= _PATIENT_TICKS and reason != self._reason:
+        if reason and self._ticks >= _PATIENT_TICKS and reason != self._reason:
             self._reason = reason
-            say(f"  {reason or 'going on'}")
+            say(f"  {reason}")
 
     def close(self) -> None:
         """Say how many tasks ended how."""

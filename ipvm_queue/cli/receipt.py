@@ -51,7 +51,9 @@ def get(cid: Link, broker: str | None, key: Path | None, *, as_json: bool) -> No
 @options.connecting
 @click.option("--rerun", metavar="RUN", help="Run the pure Task again, here, with the inputs that it had in RUN.")
 def verify(cid: Link, broker: str | None, key: Path | None, rerun: str | None, *, as_json: bool) -> None:
-    """Check a receipt: its CID, its signature, the block of its result, and by --rerun the result itself.
+    """Check a receipt's CID and signature, and its result.
+
+    The block of a large result is checked too. --rerun runs the Task again.
 
     Example: ipvm receipt verify bafyrei... --rerun 1f3a
     """

@@ -55,7 +55,7 @@ def list_(broker: str | None, key: Path | None, limit: int, status: str | None, 
 @RUN
 @options.connecting
 def show(run_id: str, broker: str | None, key: Path | None, *, as_json: bool) -> int:
-    """Show how a run stands: every task, its receipt and its value.
+    """Show every task of a run, its receipt and its value.
 
     The exit code is that of the run, as `ipvm-submit` gives it; 0 for one that goes on.
 
@@ -76,7 +76,7 @@ def show(run_id: str, broker: str | None, key: Path | None, *, as_json: bool) ->
 @options.connecting
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up waiting; the run goes on.")
 def watch(run_id: str, broker: str | None, key: Path | None, timeout: float | None, *, as_json: bool) -> int:
-    """Follow a run from its start to its end, and print what came out, as `ipvm-submit` does.
+    """Follow a run to its end, as `ipvm-submit` does.
 
     Example: ipvm run watch 1f3a
     """
@@ -90,7 +90,9 @@ def watch(run_id: str, broker: str | None, key: Path | None, timeout: float | No
 @RUN
 @options.connecting
 def resume(run_id: str, broker: str | None, key: Path | None, *, as_json: bool) -> int:
-    """Put a run back on the queue whose messages the broker has lost; what has a receipt does not run again.
+    """Put a run back on a queue that lost it.
+
+    What has a receipt does not run again.
 
     Example: ipvm run resume 1f3a
     """
@@ -107,7 +109,9 @@ def resume(run_id: str, broker: str | None, key: Path | None, *, as_json: bool) 
 @options.connecting
 @click.option("--reason", default="", help="Why; kept with the run.")
 def cancel(run_id: str, broker: str | None, key: Path | None, reason: str, *, as_json: bool) -> int:
-    """End a run before its time: tasks that have not begun never will.
+    """End a run before its time.
+
+    Tasks that have not begun never will.
 
     Example: ipvm run cancel 1f3a --reason "wrong input"
     """

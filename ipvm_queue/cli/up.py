@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(1, 65535), help="Flower's port; default: 5555, or a free one.")
 @options.as_json
 def up(port: int | None, *, flower: bool | None, as_json: bool) -> None:
-    """Start Valkey, workers and Flower on this machine, and keep them until Ctrl-C.
+    """Keep Valkey, workers and Flower up until Ctrl-C.
 
     Other commands of yours find the stack by themselves. What it holds stays on disk, and it listens on the loopback
     only. Nothing of it is left running when this command ends, whatever ends it.

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from processes import processes, state_of, wait_until_gone
 
 from ipvm_queue.embedded import Embedded
 from ipvm_queue.embedded.group import bound
@@ -65,44 +66,14 @@ def client(url):
     return redis.Redis.from_url(url, single_connection_client=True, decode_responses=True)
 
 
-def processes(stack_or_settings):
-    """Return the pids of the session of the stack that works in this data directory, by what they are."""
-    inside = str(getattr(stack_or_settings, "data_dir", None) or stack_or_settings.directory)
-    running = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                state, *_rest, session = (entry / "stat").read_text().rpartition(") ")[2].split()[:4]
-                running[int(entry.name)] = (state, int(session), str((entry / "cwd").readlink()))
-            except OSError:
-                continue
-    sessions = {
-        session for pid, (_state, session, cwd) in running.items() if cwd.startswith(inside) and pid != os.getpid()
-    }
-    return {pid for pid, (state, session, _cwd) in running.items() if session in sessions and state != "Z"}
-
-
 def supervisor_of(pids):
     """Return the pid of the supervisor among these."""
     return next(pid for pid in pids if b"ipvm_queue.embedded.supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
-def wait_until_gone(pids):
-    """Wait until none of these processes runs any more; fail after ten seconds."""
-    deadline = time.monotonic() + 10
-    left = set(pids)
-    while left:
-        left = {pid for pid in left if Path(f"/proc/{pid}").exists() and state_of(pid) != "Z"}
-        assert time.monotonic() < deadline, left
-        time.sleep(0.01)
-
-
-def state_of(pid):
-    """Return the state letter of a process; Z for one that is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-    except OSError:
-        return "Z"
+def valkey_of(pids):
+    """Return the pid of Valkey among these."""
+    return next(pid for pid in pids if b"valkey-server" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 def test_a_stack_stops_with_its_block_and_keeps_its_data(settings):
@@ -110,7 +81,7 @@ def test_a_stack_stops_with_its_block_and_keeps_its_data(settings):
     with Embedded.join(settings, workers=False) as stack:
         with client(stack.broker_url) as valkey:
             valkey.set("kept", "yes")
-        pids = processes(stack)
+        pids = processes(stack.directory)
         assert len(pids) == 3
     assert all(state_of(pid) == "Z" for pid in pids)
 
@@ -124,8 +95,8 @@ def test_two_holders_share_one_stack(settings, holder):
     with Embedded.join(settings, workers=False) as stack:
         _process, url = holder()
         assert url == stack.broker_url
-        pids = processes(stack)
-    assert processes(settings) == pids
+        pids = processes(stack.directory)
+    assert processes(settings.data_dir) == pids
 
     with client(url) as valkey:
         assert valkey.ping()
@@ -143,7 +114,7 @@ def test_commands_that_start_at_the_same_moment_share_one_stack(settings):
         for _ in range(4)
     ]
     urls = {child.stdout.readline().strip() for child in children}
-    pids = processes(settings)
+    pids = processes(settings.data_dir)
     for child in children:
         child.communicate("")
 
@@ -155,7 +126,7 @@ def test_commands_that_start_at_the_same_moment_share_one_stack(settings):
 def test_a_killed_holder_takes_the_stack_with_it(settings, holder):
     """A kill -9 of the only command that holds a stack stops all of it."""
     process, _url = holder()
-    pids = processes(settings)
+    pids = processes(settings.data_dir)
     assert len(pids) == 3
 
     process.kill()
@@ -168,7 +139,7 @@ def test_a_killed_supervisor_takes_the_stack_with_it_and_the_next_one_starts(set
     _process, url = holder()
     with client(url) as valkey:
         valkey.set("kept", "yes")
-    pids = processes(settings)
+    pids = processes(settings.data_dir)
 
     os.kill(supervisor_of(pids), signal.SIGKILL)
 
@@ -180,10 +151,8 @@ def test_a_killed_supervisor_takes_the_stack_with_it_and_the_next_one_starts(set
 def test_a_killed_guard_leaves_nothing_behind(settings, holder):
     """A kill -9 of every process of the stack but Valkey's own ends Valkey too."""
     process, _url = holder()
-    pids = processes(settings)
-    valkey = next(pid for pid in pids if b"valkey-server" in Path(f"/proc/{pid}/cmdline").read_bytes())
-
-    for pid in pids - {valkey, supervisor_of(pids)}:
+    pids = processes(settings.data_dir)
+    for pid in pids - {valkey_of(pids), supervisor_of(pids)}:
         os.kill(pid, signal.SIGKILL)
     process.kill()
 
@@ -208,7 +177,9 @@ def test_a_restarted_valkey_has_the_same_address(settings):
     """A Valkey that dies after a while is started again where its clients look for it."""
     with Embedded.join(settings, workers=False) as stack:
         time.sleep(2.1)  # one that dies sooner is a fault of the set-up, and ends the stack
-        valkey = next(p for p in processes(stack) if b"valkey-server" in Path(f"/proc/{p}/cmdline").read_bytes())
+        valkey = next(
+            p for p in processes(stack.directory) if b"valkey-server" in Path(f"/proc/{p}/cmdline").read_bytes()
+        )
         os.kill(valkey, signal.SIGKILL)
         deadline = time.monotonic() + 20
         while True:
@@ -231,7 +202,7 @@ def test_data_that_valkey_cannot_read_is_an_error_with_its_words(settings):
     with pytest.raises(UnavailableError, match="Valkey did not start") as caught:
         Embedded.join(settings, workers=False)
     assert str(directory / "logs") in caught.value.hint
-    assert processes(settings) == set()
+    assert processes(settings.data_dir) == set()
 
 
 def test_a_directory_that_cannot_be_used_is_an_error(tmp_path):

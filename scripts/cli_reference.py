@@ -1,0 +1,58 @@
+"""Print docs/cli.md from the commands themselves."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ipvm_queue.cli.main import ipvm
+from ipvm_queue.cli.submit import submit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEAD = """\
+# Command line
+
+Printed by `python scripts/cli_reference.py > docs/cli.md`; a test compares.
+
+Results go to standard output, everything else to standard error. With `--json` the answer is one DAG-JSON object; an
+error is in it as `{"status": …, "error": {"code", "message", "hint"}}`. Exit codes, of every command:
+
+| code | meaning |
+|---|---|
+| 0 | all is well |
+| 1 | the run ended with an error result, or a check failed |
+| 2 | bad usage, setting or document |
+| 3 | refused by the queue |
+| 4 | in doubt: an effect may or may not have happened |
+| 5 | timed out waiting; the run goes on |
+| 6 | the broker, or every worker, is away |
+| 70 | a fault of ipvm-queue itself |
+| 130 | interrupted; the run goes on |
+
+Settings come from flags, `IPVM_*` variables, `ipvm.toml` and defaults, in this order; `ipvm doctor` shows each with
+its source.
+"""
+
+
+def sections(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
+    """Yield the help of a command and of all commands below it."""
+    context = command.make_context(name, [], parent, resilient_parsing=True, terminal_width=80, max_content_width=80)
+    yield f"## {context.command_path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            below = command.get_command(context, each)
+            if below is not None:
+                yield from sections(below, each, context)
+
+
+def page() -> str:
+    """Return the whole page."""
+    return "\n".join([HEAD, *sections(submit, "ipvm-submit"), *sections(ipvm, "ipvm")])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

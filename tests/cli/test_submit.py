@@ -1,0 +1,299 @@
+"""`ipvm-submit` on a real stack: what is printed, where, and how it exits."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import BIN, PIPELINE, ROOT
+from processes import processes, wait_until_gone
+
+from ipvm_queue.embedded import Embedded
+from ipvm_queue.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+UNKNOWN = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
+FAULTS = ROOT / "examples" / "guests" / "faults.wasm"
+
+
+@pytest.fixture(scope="session")
+def idle(tmp_path_factory):
+    """Give the address of a broker that has no workers."""
+    with Embedded.join(Settings(data_dir=tmp_path_factory.mktemp("idle")), workers=False) as stack:
+        yield stack.broker_url
+
+
+def faulty(**jobs):
+    """Return jobs that call the module of faults."""
+    return {
+        label: {"type": "wasm/1.0", "with": f"file:{FAULTS}", "func": func, "input": args}
+        for label, (func, *args) in jobs.items()
+    }
+
+
+@pytest.mark.usefixtures("up")
+def test_results_go_to_standard_output_and_all_else_to_standard_error(call):
+    """The specification's own example: a value a line on standard output, the run and its tasks on standard error."""
+    answer = call("ipvm-submit", PIPELINE)
+
+    assert answer.code == 0
+    assert answer.out == 'fullName: "Boris Mann"\ncount: 10\n'
+    first, *tasks, tally = answer.err.splitlines()
+    assert re.fullmatch(r"run [0-9a-f]{16}: 2 tasks, workflow bafyrei\w+", first)
+    ended = [line.split()[:2] for line in tasks if not line.startswith("  waiting")]
+    assert ended == [["ok", "fullName"], ["ok", "count"]]
+    assert tally.startswith("  2 of 2 tasks")
+
+
+@pytest.mark.usefixtures("up")
+def test_json_is_the_contracts_object(call):
+    """With --json there is one DAG-JSON object, its links in DAG-JSON form."""
+    answer = call("ipvm-submit", PIPELINE, "--json")
+
+    found = answer.json
+    assert answer.code == 0
+    assert found["status"] == "ok"
+    assert "error" not in found
+    assert set(found["workflow"]) == {"/"}
+    assert found["tasks"]["count"]["out"] == {"ok": 10}
+    for task in found["tasks"].values():
+        assert {"task", "receipt", "out", "cached", "worker", "secret"} <= task.keys()
+        assert task["worker"].startswith("did:key:z6Mk")
+        assert set(task["task"]) == set(task["receipt"]) == {"/"}
+
+
+@pytest.mark.usefixtures("up")
+def test_what_was_computed_before_is_said_to_be_cached(call):
+    """A job that ran before costs nothing, and its tasks say so."""
+    call("ipvm-submit", PIPELINE)
+
+    answer = call("ipvm-submit", PIPELINE, "--json")
+
+    assert [task["cached"] for task in answer.json["tasks"].values()] == [True, True]
+    assert answer.err.count("cached") == 3  # two tasks, and the tally
+
+
+@pytest.mark.usefixtures("up")
+def test_a_job_comes_from_standard_input_too():
+    """`-` reads the job from standard input; files that it names are looked for in the working directory."""
+    done = subprocess.run(
+        [BIN / "ipvm-submit", "-"], input=PIPELINE.read_bytes(), cwd=PIPELINE.parent, capture_output=True, check=True
+    )
+
+    assert done.stdout == b'fullName: "Boris Mann"\ncount: 10\n'
+
+
+@pytest.mark.usefixtures("up")
+def test_a_failed_run_ends_with_one_and_names_the_task(call, write):
+    """A run with an error result: exit code 1, the failing task, its error, and how to see more."""
+    path = write("job.json", faulty(bad=("divide", 1, 0), good=("divide", 84, 2)))
+
+    answer = call("ipvm-submit", path, "--json")
+
+    assert answer.code == 1
+    assert answer.json["status"] == "error"
+    assert answer.json["error"]["code"] == "failed"
+    assert answer.json["error"]["task"] == "bad"
+    assert answer.json["tasks"]["good"]["out"] == {"ok": 42}
+    assert "error" in answer.json["tasks"]["bad"]["out"]
+    assert "error[failed]: task 'bad' failed: " in answer.err
+    assert f"hint: ipvm run show {answer.json['run']}" in answer.err
+
+
+@pytest.mark.usefixtures("up")
+def test_a_large_run_is_folded(call, write):
+    """Of a run of many tasks only failures, and what nothing else consumes, are lines of their own."""
+    jobs = faulty(**{f"n{n:03}": ("divide", n, 1) for n in range(1, 40)})
+
+    answer = call("ipvm-submit", write("job.json", jobs))
+
+    assert answer.code == 0
+    assert answer.out.count("\n") == 20
+    assert "… and 19 more tasks; --json shows them all" in answer.err
+    assert "n001" not in answer.err
+
+
+@pytest.mark.usefixtures("up")
+def test_no_wait_prints_the_run_which_can_be_watched_later(call):
+    """--no-wait leaves once the run is accepted; `ipvm run watch` follows it from its start."""
+    left = call("ipvm-submit", PIPELINE, "--no-wait")
+    watched = call("ipvm", "run", "watch", left.out.strip())
+
+    assert left.code == 0
+    assert re.fullmatch(r"[0-9a-f]{16}\n", left.out)
+    assert watched.code == 0
+    assert watched.out == 'fullName: "Boris Mann"\ncount: 10\n'
+    assert "fullName" in watched.err
+
+
+def test_a_wait_that_ends_too_early_ends_with_five_and_says_why(idle, call):
+    """Without a worker the wait says so, and --timeout ends it with exit code 5; the run goes on."""
+    answer = call("ipvm-submit", PIPELINE, "--broker", idle, "--json", "--timeout", 4)
+
+    assert answer.code == 5
+    assert answer.json["status"] == "timeout"
+    assert answer.json["error"]["code"] == "timeout"
+    assert "waiting: no worker is consuming ipvm.wasm" in answer.err
+    listed = call("ipvm", "run", "list", "--broker", idle, "--status", "running", "--json")
+    assert answer.json["run"] in [run["id"] for run in listed.json["runs"]]
+
+
+def test_nothing_of_a_refused_job_is_enqueued(idle, call, write):
+    """A job that cannot run leaves no run behind, whether the document or its modules are at fault."""
+    before = call("ipvm", "run", "list", "--broker", idle, "--json").json
+    unknown = {
+        "a": {"type": "wasm/1.0", "with": "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku", "input": []}
+    }
+    write("not.wasm", b"this is no module")
+    cases = [
+        (unknown, "missing-block"),
+        ({"a": {**unknown["a"], "with": "file:not.wasm"}}, "module"),
+        (faulty(a=("nothing_like_it",)), "nothing_like_it"),
+        (faulty(a=("divide", 1)), "divide"),
+        (faulty(a=("divide", "one", 2)), "divide"),
+    ]
+
+    for jobs, words in cases:
+        answer = call("ipvm-submit", write("job.json", jobs), "--broker", idle)
+        assert answer.code == 2, answer.err
+        assert words in answer.err
+        assert "job.json" in answer.err
+    assert call("ipvm", "run", "list", "--broker", idle, "--json").json == before
+
+
+@pytest.mark.usefixtures("up")
+def test_blocks_come_along(call):
+    """A job that names its modules by CID runs with the blocks that --block adds."""
+    guests = ROOT / "examples" / "guests"
+    job = PIPELINE.with_name("by-cid.json")
+
+    answer = call("ipvm-submit", job, "--block", guests / "full-name.wasm", "--block", guests / "count.wasm")
+
+    assert answer.code == 0
+    assert "count: 10" in answer.out
+
+
+def test_an_interrupt_says_that_the_run_goes_on(idle):
+    """Ctrl-C while waiting ends with 130 and the run's id; the run stays."""
+    waiting = subprocess.Popen(
+        [BIN / "ipvm-submit", PIPELINE, "--broker", idle], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    first = waiting.stderr.readline()
+    waiting.send_signal(signal.SIGINT)
+    out, err = waiting.communicate(timeout=30)
+
+    run = first.split()[1].rstrip(":")
+    assert waiting.returncode == 130
+    assert f"interrupted; run {run} goes on: ipvm run watch {run}" in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_a_broker_that_dies_while_waiting_ends_with_six(tmp_path):
+    """The broker goes away in the middle of a wait: exit code 6 in bounded time, and no traceback."""
+    stack = Embedded.join(Settings(data_dir=tmp_path / "doomed"), workers=False)
+    waiting = subprocess.Popen(
+        [BIN / "ipvm-submit", PIPELINE, "--broker", stack.broker_url], stderr=subprocess.PIPE, text=True
+    )
+    waiting.stderr.readline()
+    stack.close()
+    _, err = waiting.communicate(timeout=60)
+
+    assert waiting.returncode == 6
+    assert "error[unavailable]: " in err
+    assert "Traceback" not in err
+
+
+def test_a_command_of_its_own_leaves_nothing_running(home):
+    """Without a broker a command starts a stack, runs the job on it, and stops it, its data kept for the next one."""
+    first = subprocess.run([BIN / "ipvm-submit", PIPELINE], capture_output=True, text=True, check=True)
+
+    assert first.stdout == 'fullName: "Boris Mann"\ncount: 10\n'
+    assert processes(home) == set()
+    again = subprocess.run([BIN / "ipvm-submit", PIPELINE], capture_output=True, text=True, check=True)
+    assert again.stderr.count("cached") == 3
+
+
+def test_a_killed_command_leaves_nothing_running(home, write):
+    """Kill -9 of a command takes its stack with it, workers that are busy included."""
+    jobs = faulty(a=("spin",), b=("spin",))
+    for each in jobs.values():
+        each |= {"maxGas": 10**15}
+    command = subprocess.Popen([BIN / "ipvm-submit", write("job.json", jobs)], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not any(busy(pid) for pid in processes(home)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    pids = processes(home)
+
+    command.kill()
+    command.communicate()
+
+    assert len(pids) > 5
+    wait_until_gone(pids)
+
+
+def busy(pid):
+    """Whether a process is a worker's child that has computed for more than a second since its fork."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        parent = Path(f"/proc/{fields[1]}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"worker" in parent and int(fields[11]) > os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.usefixtures("up")
+def test_a_terminal_gets_a_table():
+    """On a terminal the progress is a table, drawn in place, with a row a task."""
+    master, slave = pty.openpty()
+    command = subprocess.Popen(
+        [BIN / "ipvm-submit", PIPELINE], stdout=subprocess.PIPE, stderr=slave, env=os.environ | {"TERM": "xterm"}
+    )
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            part = os.read(master, 4096)
+        except OSError:
+            break  # the other side is closed
+        shown += part
+    os.close(master)
+    out, _ = command.communicate(timeout=30)
+
+    assert out == b'fullName: "Boris Mann"\ncount: 10\n'
+    assert b"fullName" in shown
+    assert b"2 of 2 tasks" in shown
+    assert b"\x1b[" in shown
+
+
+def test_a_plan_is_printed_and_nothing_enqueued(idle, call):
+    """--plan prints the table and the canvas, in words and as data, and enqueues nothing."""
+    before = call("ipvm", "run", "list", "--broker", idle, "--json").json
+    words = call("ipvm-submit", PIPELINE, "--plan", "--broker", idle)
+    data = call("ipvm-submit", PIPELINE, "--plan", "--json", "--broker", idle).json
+
+    assert "chain(fullName, count)" in words.out
+    assert "nothing was enqueued" in words.err
+    assert data["canvas"] == [{"chain": ["fullName", "count"]}]
+    assert [node["label"] for node in data["nodes"]] == ["fullName", "count"]
+    assert data["nodes"][1]["after"] == ["fullName"]
+    assert call("ipvm", "run", "list", "--broker", idle, "--json").json == before
+
+
+def test_a_join_is_a_chord(idle, call, write):
+    """Where two tasks meet, the plan shows a chord."""
+    jobs = faulty(a=("divide", 1, 1), b=("divide", 2, 1), c=("divide", {"from": "a"}, {"from": "b"}))
+
+    data = call("ipvm-submit", write("job.json", jobs), "--plan", "--json", "--broker", idle).json
+
+    (chord,) = [unit["chord"] for unit in data["canvas"] if "chord" in unit]
+    assert sorted(chord["header"]) == ["a", "b"]
+    assert chord["body"] == "c"
