@@ -12,7 +12,7 @@ from ipvm_queue.workflow import read
 from ipvm_queue.workflow.schema import FILE, job_schema, text
 
 VALIDATOR = Draft202012Validator(job_schema())
-EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("**/*job*.json"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*/*.json"))
 GOOD = [
     {
         "a": wasm({"firstName": "Boris"}, {"x": {"from": "a0", "out": 0}}),
