@@ -11,7 +11,7 @@ import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator
@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     receipt_ttl: Lifetime = Field(None, description="how long receipts of pure work are kept")
     block_ttl: Lifetime = Field(None, description="how long blocks are kept")
     lease: float = Field(10.0, gt=0, le=3600, description="how long a silent worker keeps a task")
+    log_form: Literal["console", "json"] = Field("console", description="how workers write their logs")
     budget: float = Field(0.5, ge=0, le=60, description="how long a worker goes on with what it made ready")
 
     def __init__(self, **flags: Any) -> None:
