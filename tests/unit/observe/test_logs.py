@@ -81,7 +81,7 @@ def test_for_people_a_record_is_a_line_of_pairs(log):
     logger("observed").info("two\nlines", run="r1")
 
     (line,) = stream.getvalue().splitlines()
-    assert 'level=info event=two\\nlines run=r1' in line
+    assert "level=info event=two\\nlines run=r1" in line
 
 
 def test_a_task_is_described_without_a_value():
