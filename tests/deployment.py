@@ -115,6 +115,13 @@ class Deployment:
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
+    def ipvm(self, role: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `ipvm` as a user of the broker."""
+        environment = self.environment(IPVM_BROKER_URL=self.url(role))
+        return subprocess.run(
+            ["ipvm", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+
     def flower(self, path: str) -> str:
         """Return a page of Flower, as its user."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.flower_port}{path}")

@@ -109,6 +109,27 @@ def test_job_runs_under_access_control(deployment: Deployment, answer: dict[str,
     assert deployment.refused() == []
 
 
+@pytest.mark.parametrize("role", ["submitter", "operator"])
+def test_commands_run_under_access_control(deployment: Deployment, answer: dict[str, Any], role: str):
+    """Submitters and operators can look at runs and receipts, add blocks and cancel, without a refusal behind it."""
+    run, receipt = answer["run"], answer["tasks"]["count"]["receipt"]["/"]
+    commands = [
+        ("run", "list"),
+        ("run", "show", run),
+        ("run", "watch", run),
+        ("receipt", "verify", receipt),
+        ("block", "put", str(ROOT / "LICENSE")),
+        ("block", "stat", receipt),
+        ("run", "cancel", run),
+    ]
+    if role == "operator":
+        commands += [("doctor",), ("memo", "stat"), ("run", "resume", run)]
+    said = {command: deployment.ipvm(role, *command) for command in commands}
+
+    assert {command: done.stderr for command, done in said.items() if done.returncode} == {}
+    assert deployment.refused() == []
+
+
 @pytest.mark.parametrize(
     ("role", "command"),
     [
