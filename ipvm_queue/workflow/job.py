@@ -119,8 +119,8 @@ class JobReader:
             public=fields.get("public"),
             meta=fields.get("meta") or {},
             path=show(path if self._reading.origin is None else self._reading.origin(path)),
-            on_success=self._labels(label, "success", on.get("success", ())),
-            on_error=self._labels(label, "error", on.get("error", ())),
+            on_success=_labels(label, "success", on["success"]) if "success" in on else (),
+            on_error=_labels(label, "error", on["error"]) if "error" in on else (),
             **own,
         )
 
@@ -133,13 +133,17 @@ class JobReader:
             self._configs[key] = merge(self._base, given)
         return self._configs[key]
 
-    def _labels(self, label: str, branch: str, followers: tuple[Value, ...]) -> tuple[str, ...]:
-        names = (item if type(item) is str else f"{label}.on.{branch}.{index}" for index, item in enumerate(followers))
-        return tuple(dict.fromkeys(names))
-
     def _fault(self, code: str, message: str, path: Path, *, hint: str | None = None, at_key: bool = False) -> None:
         self._reading.faults.add(code, message, path, hint=hint, at_key=at_key)
 
 
 def _given(names: tuple[str, ...], fields: dict[str, Any]) -> Any:
-    return next((fields[name] for name in names if name in fields), None)
+    for name in names:
+        if name in fields:
+            return fields[name]
+    return None
+
+
+def _labels(label: str, branch: str, followers: tuple[Value, ...]) -> tuple[str, ...]:
+    names = (item if type(item) is str else f"{label}.on.{branch}.{index}" for index, item in enumerate(followers))
+    return tuple(dict.fromkeys(names))

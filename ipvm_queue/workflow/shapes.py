@@ -6,6 +6,7 @@ A `Record` is the one declaration of a map's fields: the readers check documents
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -56,12 +57,17 @@ class Field:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Names:
     """Several names of one field: at most one is given; with `required`, one must be."""
 
     names: tuple[str, ...]
     required: bool = False
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The names, for looking up."""
+        return frozenset(self.names)
 
 
 class Record:
@@ -91,11 +97,12 @@ class Record:
             if key not in value:
                 reading.faults.add("missing-field", f"{self.name} needs the field {key!r}", path)
         for group in self.synonyms:
-            given = [key for key in group.names if key in value]
-            if len(given) > 1:
+            common = group.known & value.keys()
+            if len(common) > 1:
+                given = [key for key in group.names if key in common]
                 message = f"{' and '.join(map(repr, given))} are names of one field: give one"
                 reading.faults.add("conflict", message, (*path, given[1]), at_key=True)
-            elif group.required and not given:
+            elif group.required and not common:
                 reading.faults.add("missing-field", f"{self.name} needs the field {group.names[0]!r}", path)
         return result
 
