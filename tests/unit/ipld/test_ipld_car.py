@@ -93,7 +93,7 @@ def test_version_2_is_refused_with_words() -> None:
 BAD_HEADERS = {
     "empty file": b"",
     "length cut off": b"\x80",
-    "length not minimal": b"\x81\x00",
+    "length not minimal": bytes([HEADER[0] | 128, 0]) + HEADER[1:],
     "endless length": b"\xff" * 12,
     "header of no bytes": b"\x00",
     "header cut off": HEADER[:-1],
@@ -120,7 +120,7 @@ def test_a_bad_header_is_refused_at_once(data: bytes) -> None:
 
 BAD_SECTIONS = {
     "length cut off": b"\x80",
-    "length not minimal": b"\x80\x00",
+    "length not minimal": b"\xa8\x00" + LEAF.cid.bytes + LEAF.data,
     "no bytes": b"\x00",
     "data cut off": section(LEAF.cid.bytes + LEAF.data)[:-1],
     "only a length": b"\x7f",
