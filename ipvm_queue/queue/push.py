@@ -65,9 +65,12 @@ class WorkQueue:
         plan, nodes, pages = compile_plan(workflow, subject, Link.of(document, DAG_CBOR))
         run = token_hex(8)
         opening = self._opening(plan, nodes[: plan.count], workflow.signature.issuer)
-        needed = {**blocks, **pages, plan.document: document, plan.link: plan.data}
         self._runs.open(
-            run, opening, lifetime=self._run_lifetime, stage=lambda pipeline: self._blocks.stage(pipeline, needed)
+            run,
+            opening,
+            lifetime=self._run_lifetime,
+            blocks={**pages, plan.document: document, plan.link: plan.data},
+            stage=lambda pipeline: self._blocks.stage(pipeline, blocks),
         )
         return Pushed(run, plan)
 

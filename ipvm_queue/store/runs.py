@@ -8,6 +8,7 @@ repeated.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ipvm_queue.errors import UsageError
@@ -27,6 +28,7 @@ _LAPSE_POINTS: Final = 1
 CRASH_POINTS: Final = 3
 DEATH_LIMIT: Final = 6  # two crashes, or six deaths of workers that somebody else killed
 _STANDSTILL_MS: Final = 1000
+NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 class Grant(NamedTuple):
@@ -142,17 +144,27 @@ class RedisRuns:
     # Opening
 
     def open(
-        self, run: str, opening: Opening, *, lifetime: float, stage: Callable[[Broker], None] | None = None
+        self,
+        run: str,
+        opening: Opening,
+        *,
+        lifetime: float,
+        blocks: Mapping[Link, bytes] = NOTHING,
+        stage: Callable[[Broker], None] | None = None,
     ) -> bool:
         """Stage a run's nodes, then open it in one step; False where a run of this id is open already.
 
-        What was staged for a run that is never opened lapses by itself. `lifetime` counts from the run's end, `stage`
-        adds to the pipeline what must be there before.
+        What was staged for a run that is never opened lapses by itself. `lifetime` counts from the run's end; `blocks`
+        are those that only runs need, and lapse with it. `stage` adds to the pipeline what else must be there before.
         """
         key = self._keys.run(run)
         pipeline = self._redis.pipeline(transaction=False)
         if stage is not None:
             stage(pipeline)
+        for cid, data in blocks.items():
+            pipeline.set(self._keys.block(cid), data)
+        for some in _chunks([cid.key for cid in blocks]):
+            pipeline.sadd(f"{key}:blocks", *some)
         for part, values in (
             ("settled", {node: record.pack() for node, record in opening.settled.items()}),
             ("arrived", dict(opening.arrived)),

@@ -12,6 +12,7 @@
 --   P run:<id>:waiting     ZSET    node -> until (ms)                              waits for a Task of another run
 --   P run:<id>:since       HASH    node -> when its wait began (ms)
 --   P run:<id>:deaths      HASH    node -> points: how often its worker died under it
+--   P run:<id>:blocks      SET     the blocks that only runs need (plan, pages, document); they lapse with it
 --   P run:<id>:events      STREAM  one entry a settle: s = "node flag,…"; the last has end = status
 --   P receipt:<task>       STRING  flag ('c' may be reused, 'n' not) and receipt CID
 --   P block:<cid>          STRING  a block's bytes
@@ -22,7 +23,7 @@
 --   P live                 SET     ids of runs that are not over
 local P, ID, RUN = ARGV[1], ARGV[2], KEYS[1]
 local SUFFIXES = {'', ':settled', ':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':waiting', ':since',
-  ':deaths', ':events'}
+  ':deaths', ':events', ':blocks'}
 
 local function clock()
   local time = redis.call('TIME')
@@ -152,6 +153,7 @@ local function finish(run, state, status)
   redis.call('SREM', P .. 'live', string.sub(run, #P + 5))
   local ttl = tonumber(redis.call('HGET', run, 'ttl') or '0')
   if ttl > 0 then
+    for _, cid in ipairs(redis.call('SMEMBERS', run .. ':blocks')) do redis.call('PEXPIRE', P .. 'block:' .. cid, ttl) end
     for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', run .. suffix, ttl) end
   end
 end
