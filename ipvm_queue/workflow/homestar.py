@@ -94,11 +94,18 @@ def read_homestar(source: Source, limits: DocumentLimits) -> Workflow:
     def origin(path: Path) -> Path:
         if path[:1] == ("jobs",):
             where = (indexes[str(path[1])],) if len(path) > 1 else ()
-            return ("tasks", *where, *(step for part in path[2:3] for step in _MOVED.get(part, (part,))), *path[3:])
+            return ("tasks", *where, *_moved(path[2:]))
         return ("tasks",) if path[:1] == ("header",) else path
 
     reading.origin = origin
     return assemble(source, {"header": {"prf": proofs} if proofs else {}, "jobs": jobs}, reading, limits)
+
+
+def _moved(field: Path) -> Path:
+    """Return where a field of a job, or what is in it, stands in a task."""
+    if field == (CONFIG, "gas"):
+        return ("meta", "fuel")
+    return (*_MOVED.get(field[0], field[:1]), *field[1:]) if field else ()
 
 
 def _list(value: Value) -> list[Value]:

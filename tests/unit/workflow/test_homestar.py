@@ -115,7 +115,7 @@ def test_the_value_of_the_caller_is_left_alone():
         ({"tasks": [{"run": {**instruction(1), "rsc": "https://x"}}]}, "bad-cid", "tasks[0].run.rsc"),
         ({"tasks": [{"run": {**instruction(1), "input": {"func": 3}}}]}, "wrong-type", "tasks[0].run.input.func"),
         ({"tasks": [{"run": {**instruction(1), "nonce": 3}}]}, "unknown-field", "tasks[0].run.nonce"),
-        (document(instruction(1), fuel=0), "bad-limit", "tasks[0].meta.gas"),
+        (document(instruction(1), fuel=0), "bad-limit", "tasks[0].meta.fuel"),
         (document(instruction(1), time="1s"), "wrong-type", "tasks[0].meta.time"),
         ({"tasks": []}, "no-jobs", "tasks"),
         ({"tasks": [1]}, "wrong-type", "tasks[0]"),
