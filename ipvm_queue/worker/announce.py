@@ -8,6 +8,7 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from ipvm_queue.observe import describe
 from ipvm_queue.plan.canvas import TASK_NAME
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Announcer:
                 uuid=f"{run}:{each.node}",
                 root_id=run,
                 name=TASK_NAME,
-                args=f"{node.label} {node.task.short}",
+                args=describe(node.label, str(node.task)),
                 kwargs=f"run={run}",
                 received=when,
                 started=when,

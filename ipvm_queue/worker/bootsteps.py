@@ -6,16 +6,17 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
-from structlog import get_logger
+from celery.signals import after_setup_logger
 
 from ipvm_queue.crypto import load_signer
+from ipvm_queue.observe import dress, logger
 from ipvm_queue.store import BEAT_SECONDS, Keys, RedisRuns, Registry, Worker, connect
 from ipvm_queue.worker.app import settings
 
 if TYPE_CHECKING:
     from celery import Celery
 
-_log = get_logger(__name__)
+_log = logger(__name__)
 _SWEEP_SECONDS = 0.5
 _POOLS = ("celery.concurrency.prefork", "celery.concurrency.solo")
 _REFUSED = 78  # EX_CONFIG
@@ -86,10 +87,15 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
 
 def add_steps(app: Celery) -> None:
-    """Add these steps to a worker of `app`."""
+    """Add these steps to a worker of `app`, and let it log as the settings say."""
+    after_setup_logger.connect(_dress_logs, weak=False)
     app.steps["worker"].add(CheckPool)
     app.steps["consumer"].add(Presence)
     app.steps["consumer"].add(Sweep)
+
+
+def _dress_logs(logger: Any, **_: Any) -> None:
+    dress(logger, settings().log_form)
 
 
 def _quietly(action: Any) -> None:

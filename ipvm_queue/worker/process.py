@@ -6,9 +6,8 @@ import os
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from structlog import get_logger
-
 from ipvm_queue.errors import BlockError, CodecError
+from ipvm_queue.observe import logger
 from ipvm_queue.worker.announce import Announcer
 from ipvm_queue.worker.app import settings
 from ipvm_queue.worker.shift import Shift
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ipld import Link
 
-_log = get_logger(__name__)
+_log = logger(__name__)
 
 
 class Process:
