@@ -13,6 +13,7 @@ from ipvm_queue.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ipvm_queue.client import Client
     from ipvm_queue.ipld import Link
 
 
@@ -45,7 +46,7 @@ def forget(tasks: tuple[Link, ...], broker: str | None, key: Path | None, *, as_
     Example: ipvm memo forget bafyrei...
     """
     with options.connected(broker, key) as client:
-        known = {task: client.receipts.forget(task) for task in tasks}
+        known = {task: _forget(client, task) for task in tasks}
     if as_json:
         answer({"forgotten": [{"task": task, "known": was} for task, was in known.items()]})
         return
@@ -53,3 +54,16 @@ def forget(tasks: tuple[Link, ...], broker: str | None, key: Path | None, *, as_
         line(f"{task}  {'forgotten' if was else 'not known'}")
     if not any(known.values()):
         raise UsageError("none of these Tasks has a receipt", hint="ipvm run show RUN --json names a run's Tasks")
+
+
+def _forget(client: Client, task: Link) -> bool:
+    """Forget a Task under both of its addresses: as it stands in its job, and with its inputs in place."""
+    from ipvm_queue.ucan import read
+
+    (entry,) = client.receipts.of_tasks([task])
+    if entry is None:
+        return False
+    ran = read(client.blocks.get(entry.receipt), trusted=True).ran
+    for address in (task, ran):
+        client.receipts.forget(address)
+    return True

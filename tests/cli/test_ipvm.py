@@ -215,14 +215,13 @@ def test_a_receipt_that_lies_is_caught_by_running_again(call, stack, write):
 def test_what_is_forgotten_runs_again(call):
     """`ipvm memo forget` makes a Task run again when it is next asked for."""
     tasks = call("ipvm-submit", PIPELINE, "--json").json["tasks"]
-    before = int(call("ipvm", "memo", "stat").out)
 
     forgotten = call("ipvm", "memo", "forget", tasks["count"]["task"]["/"])
 
     assert forgotten.code == 0
-    assert int(call("ipvm", "memo", "stat").out) == before - 1
     again = call("ipvm-submit", PIPELINE, "--json").json["tasks"]
-    assert again["fullName"]["cached"]
+    assert (again["fullName"]["cached"], again["count"]["cached"]) == (True, False)
+    assert int(call("ipvm", "memo", "stat").out) >= 2
     assert call("ipvm", "memo", "forget", Link.of(b"nobody")).code == 2
 
 
