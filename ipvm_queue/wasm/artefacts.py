@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Link
 
 _DIGEST_BYTES: Final = 32
-_MESSAGE_CHARS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,14 @@ class Artefacts:
         self._key = engine_key()
         self._directory = directory / self._key
         self._limits = limits
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        status = self._directory.lstat()
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            status = self._directory.lstat()
+        except OSError as error:
+            raise UsageError(
+                f"the module cache {directory} cannot be used: {error.strerror}",
+                hint="point it to a directory of yours",
+            ) from error
         if status.st_uid != os.getuid() or self._directory.is_symlink():
             raise UsageError(
                 f"{self._directory} holds native code and is not yours", hint="point the module cache elsewhere"
@@ -131,7 +136,7 @@ class Artefacts:
             raise CallError("host", f"the compiler did not start: {error}", "runner") from error
         if done.returncode == compiler.INVALID:
             words = " ".join(done.stdout.decode(errors="replace").split())
-            raise CallError("invalid-module", words[:_MESSAGE_CHARS], "guest")
+            raise CallError("invalid-module", words, "guest")
         if done.returncode < 0:
             raise CallError(
                 "compile-limit",
@@ -140,7 +145,7 @@ class Artefacts:
             )
         if done.returncode:
             last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise CallError("compile-limit", f"the compiler failed: {last[:_MESSAGE_CHARS]}", "guest")
+            raise CallError("compile-limit", f"the compiler failed: {last}", "guest")
 
     def _failure_path(self, cid: Link) -> Path:
         return self._directory / f"{cid.key}.failed"

@@ -17,7 +17,7 @@ from ipvm_queue.wasm.scalars import MismatchError
 from ipvm_queue.wasm.size import size_of
 from ipvm_queue.wasm.wit import Budget, LiftError
 from ipvm_queue.wasm.wit_compound import Result
-from ipvm_queue.wasm.wit_reflect import UnsupportedTypeError, reflect, reflect_return
+from ipvm_queue.wasm.wit_reflect import Reflection, UnsupportedTypeError
 
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
@@ -56,10 +56,10 @@ class ComponentGuest:
         found = names.matches(func, self._types)
         if len(found) > 1:
             message = f"{func!r} may be any of the exports {', '.join(sorted(found))}"
-            raise CallError("ambiguous-export", message, "requestor", exports=sorted(found))
+            raise CallError("ambiguous-export", message, "requestor", exports=names.first(found))
         if not found:
             message = f"the component exports no function {func!r}; {names.listing(self._types)}"
-            raise CallError("missing-export", message, "requestor", exports=sorted(self._types))
+            raise CallError("missing-export", message, "requestor", exports=names.first(self._types))
         try:
             return _Entry(found[0], self._component, self._types[found[0]])
         except UnsupportedTypeError as error:
@@ -90,8 +90,9 @@ def _export_index(component: Component, name: str) -> Any:
 class _Entry:
     def __init__(self, name: str, component: Component, kind: FuncType) -> None:
         self._name = name
-        self._params: list[tuple[str, WitType]] = [(param, reflect(part)) for param, part in kind.params]
-        self._result = reflect_return(kind.result)
+        types = Reflection()
+        self._params: list[tuple[str, WitType]] = [(param, types.of(part)) for param, part in kind.params]
+        self._result = types.of_return(kind.result)
         self._index = _export_index(component, name)  # freed with the process: a few for each warm component
         self._args_type = _VAL * len(self._params)
 

@@ -42,7 +42,7 @@ def current_engine() -> wasmtime.Engine:
 
 def ticks(seconds: float) -> int:
     """Return the epoch deadline for a time limit: at least that long, at most one tick longer."""
-    return int(min(seconds / TICK, _MAX_TICKS)) + 1
+    return int(max(0.0, min(seconds / TICK, _MAX_TICKS))) + 1
 
 
 def _tick(engine: wasmtime.Engine) -> None:

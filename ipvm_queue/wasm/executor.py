@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
@@ -32,8 +33,8 @@ class Executor:
     """Runs Wasm by CID, deterministically and contained.
 
     `get_block` brings a module's bytes, or a block that a guest reads, and raises `MissingBlockError`; `cache_dir`
-    is where compiled modules are kept. Make it in the process that uses it, never before a fork, and use it from
-    one thread. Raises `UsageError` if the cache directory belongs to someone else.
+    is where compiled modules are kept. Use it from one thread; a forked child that inherits one starts afresh.
+    Raises `UsageError` if the cache directory cannot be used or belongs to someone else.
     """
 
     def __init__(
@@ -43,13 +44,20 @@ class Executor:
         *,
         compile_limits: CompileLimits = CompileLimits(),  # noqa: B008 - frozen
     ) -> None:
-        self._engine = current_engine()
         self._artefacts = Artefacts(cache_dir, compile_limits)
         self._host = Host(get_block)
         self._guests: OrderedDict[bytes, CoreGuest | ComponentGuest] = OrderedDict()
+        self._start()
+
+    def _start(self) -> None:
+        self._engine = current_engine()
+        self._process = os.getpid()
+        self._guests.clear()
 
     def run(self, module: Link, func: str, params: list[Value], limits: Limits) -> Outcome:
         """Call an export of a module; whatever it does, what comes back is an outcome."""
+        if os.getpid() != self._process:  # a fork has left the thread behind that makes time limits come true
+            self._start()
         self._host.begin()
         _func.LAST_EXCEPTION = None  # a module global of wasmtime-py: what one call raised would surface in the next
         try:

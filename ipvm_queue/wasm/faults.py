@@ -73,7 +73,6 @@ _SENTENCES: Final = {
 _GUEST_CODES: Final = frozenset((*_GUEST_TRAPS.values(), "bad-result", "bad-pointer"))
 _FRAME: Final = re.compile(r"^\s*\d+:\s+0x[0-9a-f]+ - .*$|^note: .*$", re.MULTILINE)
 _NUMBERING: Final = re.compile(r"^\d+: ")
-_MESSAGE_CHARS: Final = 2000
 
 
 def trap_failure(trap: Any) -> CallError:
@@ -103,7 +102,7 @@ def _taken(text: Any) -> str:
 
 
 def _failure(code: str | None, message: str) -> CallError:
-    message = _FRAME.sub("", message).strip()[:_MESSAGE_CHARS]  # frames hold names that the guest chose
+    message = _FRAME.sub("", message).strip()  # frames hold names that the guest chose
     if code is None:
         code = next((code for words, code in _WORDS.items() if words in message), "trap")
     sentence = _SENTENCES.get(code)

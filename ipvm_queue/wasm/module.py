@@ -49,7 +49,9 @@ class ModuleInfo:
             raise ModuleError(f"{func!r} may be any of the exports {', '.join(sorted(found))}", hint="name one exactly")
         if func.rpartition("#")[0] in self.interfaces:
             return func
-        raise ModuleError(f"the module exports no function {func!r}; {self._listing}", exports=self._public)
+        raise ModuleError(
+            f"the module exports no function {func!r}; {self._listing}", exports=names.first(self._public)
+        )
 
     def choose(self, label: str) -> str:
         """Return the export for a job that names none: the one called like its label, else the only one."""
@@ -60,7 +62,7 @@ class ModuleInfo:
         raise ModuleError(
             f"job {label!r} names no function, and none is called like it; {self._listing}",
             hint='say which with "func"',
-            exports=self._public,
+            exports=names.first(self._public),
         )
 
     def uses_bytes(self, export: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -10,11 +11,13 @@ if TYPE_CHECKING:
 
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SHOWN: Final = 20
+_SHOWN_CHARS: Final = 100
 INTERNAL: Final = frozenset(
     ("ipvm_alloc", "cabi_realloc", "_initialize", "_start", "__wasm_call_ctors", "malloc", "free", "realloc")
 )
 
 
+@lru_cache(maxsize=1024)
 def kebab(name: str) -> str:
     """Return `name` in kebab-case: `fullName`, `full_name` and `%full-name` all become `full-name`.
 
@@ -40,8 +43,13 @@ def is_internal(name: str) -> bool:
 
 def listing(exports: Iterable[str]) -> str:
     """Return the exports in words, cut short when there are many."""
-    names = sorted(exports)
+    names = tuple(exports)
     if not names:
         return "it exports no function"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return "it exports " + ", ".join(names[:_SHOWN]) + more
+    return "it exports " + ", ".join(first(names)) + more
+
+
+def first(exports: Iterable[str]) -> list[str]:
+    """Return the first few exports, none of them too long to show: a module has as many as it likes."""
+    return [name[:_SHOWN_CHARS] for name in sorted(exports)[:_SHOWN]]

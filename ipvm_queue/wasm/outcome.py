@@ -12,6 +12,8 @@ Fault: TypeAlias = Literal["requestor", "runner", "guest"]
 
 MAX_OUTPUT: Final = 64 * 1024 * 1024
 """Bytes that a result may have, counted on its IPLD form."""
+MAX_MESSAGE: Final = 2000
+"""Characters that an error's message has; names and types in it are the guest's to choose."""
 MAX_TABLE_ELEMENTS: Final = 100_000
 CORE_MEMORIES: Final = 1
 CORE_TABLES: Final = 16
@@ -53,7 +55,7 @@ class CallError(Exception):
     def __init__(self, code: str, message: str, fault: Fault, *, cacheable: bool = False, **fields: Any) -> None:
         super().__init__(message)
         self.code = f"wasm/{code}"
-        self.message = message
+        self.message = message[:MAX_MESSAGE]
         self.fault: Fault = fault
         self.cacheable = cacheable
         self.fields = fields

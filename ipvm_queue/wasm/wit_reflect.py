@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ipvm_queue.wasm.wit import WitType
 
+MAX_PARTS: Final = 10_000
 _INTEGERS: Final = ("U8", "S8", "U16", "S16", "U32", "S32", "U64", "S64")
 
 
@@ -22,65 +23,79 @@ class UnsupportedTypeError(Exception):
     """Raised for a type whose values cannot cross."""
 
 
-def reflect(kind: Any) -> WitType:
-    """Return our form of a reported type; raises `UnsupportedTypeError`."""
-    make = _MAKERS.get(type(kind).__name__)
-    if make is None:
-        raise UnsupportedTypeError(f"{type(kind).__name__} (a resource, stream, future, …) has no IPLD form")
-    made = make(kind)
-    if made.depth > MAX_DEPTH - 4:
-        raise UnsupportedTypeError(f"the type is nested {made.depth} deep")
-    return made
+class Reflection:
+    """Reads the types of one function; raises `UnsupportedTypeError`.
+
+    Types may share parts, so that a small component can describe a huge one: what is read has a limit.
+    """
+
+    def __init__(self) -> None:
+        self._left = MAX_PARTS
+
+    def of(self, kind: Any) -> WitType:
+        """Return our form of a reported type."""
+        self._left -= 1
+        if self._left < 0:
+            raise UnsupportedTypeError(f"its types have more than {MAX_PARTS} parts")
+        make = _MAKERS.get(type(kind).__name__)
+        if make is None:
+            raise UnsupportedTypeError(f"{type(kind).__name__} (a resource, stream, future, …) has no IPLD form")
+        made = make(self, kind)
+        if made.depth > MAX_DEPTH - 4:
+            raise UnsupportedTypeError(f"the type is nested {made.depth} deep")
+        return made
+
+    def of_return(self, kind: Any) -> WitType | None:
+        """Return our form of a function's result; a `result` here becomes the outcome, so its sides may be options."""
+        if isinstance(kind, reported.ResultType):
+            return Result(self.or_none(kind.ok), self.or_none(kind.err))
+        return self.or_none(kind)
+
+    def or_none(self, kind: Any) -> WitType | None:
+        """Return our form of a reported type that may be absent."""
+        return None if kind is None else self.of(kind)
+
+    def named(self, fields: list[tuple[str, Any]]) -> list[tuple[str, WitType]]:
+        """Return our form of a record's fields."""
+        return [(name, self.of(part)) for name, part in fields]
+
+    def list(self, kind: Any) -> WitType:
+        """Return bytes, a map or a list."""
+        element = self.of(kind.element)
+        if element.name == "u8":
+            return Bytes()
+        if isinstance(element, Tuple) and len(element.elements) == 2 and element.elements[0].name == "string":  # noqa: PLR2004
+            return Pairs(element)
+        return List(element)
+
+    def option(self, kind: Any) -> WitType:
+        """Return an option whose payload cannot itself be null."""
+        payload = self.of(kind.payload)
+        if isinstance(payload, Option):
+            raise UnsupportedTypeError(f"option<{payload.name}> cannot tell none from some(none) in IPLD")
+        return Option(payload)
+
+    def result(self, kind: Any) -> WitType:
+        """Return a result neither side of which can be null."""
+        made = Result(self.or_none(kind.ok), self.or_none(kind.err))
+        if any(isinstance(side, Option) for side in made.sides):
+            raise UnsupportedTypeError(f"{made.name} cannot tell [null, null] apart in IPLD")
+        return made
 
 
-def reflect_or_none(kind: Any) -> WitType | None:
-    """Return our form of a reported type that may be absent."""
-    return None if kind is None else reflect(kind)
-
-
-def _list(kind: Any) -> WitType:
-    element = reflect(kind.element)
-    if element.name == "u8":
-        return Bytes()
-    if isinstance(element, Tuple) and [part.name for part in element.elements[:1]] == ["string"]:
-        return Pairs(element) if len(element.elements) == 2 else List(element)  # noqa: PLR2004
-    return List(element)
-
-
-def _option(kind: Any) -> WitType:
-    payload = reflect(kind.payload)
-    if isinstance(payload, Option):
-        raise UnsupportedTypeError(f"option<{payload.name}> cannot tell none from some(none) in IPLD")
-    return Option(payload)
-
-
-def _result(kind: Any) -> WitType:
-    made = Result(reflect_or_none(kind.ok), reflect_or_none(kind.err))
-    if any(isinstance(side, Option) for side in made.sides):
-        raise UnsupportedTypeError(f"{made.name} cannot tell [null, null] apart in IPLD")
-    return made
-
-
-def reflect_return(kind: Any) -> WitType | None:
-    """Return our form of a function's result; a `result` here becomes the outcome, so its sides may be options."""
-    if isinstance(kind, reported.ResultType):
-        return Result(reflect_or_none(kind.ok), reflect_or_none(kind.err))
-    return reflect_or_none(kind)
-
-
-_MAKERS: Final[dict[str, Callable[[Any], WitType]]] = {
-    "Bool": lambda _: wit.Bool(),
-    **{name: lambda _, name=name: wit.Integer(name.lower()) for name in _INTEGERS},  # type: ignore[misc]
-    "F32": lambda _: wit.Float("f32"),
-    "F64": lambda _: wit.Float("f64"),
-    "Char": lambda _: wit.Char(),
-    "String": lambda _: wit.String(),
-    "EnumType": lambda kind: wit.Enum(kind.names),
-    "FlagsType": lambda kind: wit.Flags(kind.names),
-    "ListType": _list,
-    "TupleType": lambda kind: Tuple([reflect(element) for element in kind.elements]),
-    "RecordType": lambda kind: Record([(name, reflect(part)) for name, part in kind.fields]),
-    "VariantType": lambda kind: Variant([(name, reflect_or_none(part)) for name, part in kind.cases]),
-    "OptionType": _option,
-    "ResultType": _result,
+_MAKERS: Final[dict[str, Callable[[Reflection, Any], WitType]]] = {
+    "Bool": lambda _, __: wit.Bool(),
+    **{name: lambda _, __, name=name: wit.Integer(name.lower()) for name in _INTEGERS},  # type: ignore[misc]
+    "F32": lambda _, __: wit.Float("f32"),
+    "F64": lambda _, __: wit.Float("f64"),
+    "Char": lambda _, __: wit.Char(),
+    "String": lambda _, __: wit.String(),
+    "EnumType": lambda _, kind: wit.Enum(kind.names),
+    "FlagsType": lambda _, kind: wit.Flags(kind.names),
+    "ListType": Reflection.list,
+    "TupleType": lambda types, kind: Tuple([types.of(element) for element in kind.elements]),
+    "RecordType": lambda types, kind: Record(types.named(kind.fields)),
+    "VariantType": lambda types, kind: Variant([(name, types.or_none(part)) for name, part in kind.cases]),
+    "OptionType": Reflection.option,
+    "ResultType": Reflection.result,
 }

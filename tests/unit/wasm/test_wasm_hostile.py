@@ -283,3 +283,44 @@ def test_a_lone_surrogate_is_no_string(child: Child, value: str):
 
     assert out["error"]["code"] == "wasm/argument"
     assert "argument x" in out["error"]["message"]
+
+
+def test_a_type_that_unfolds_without_end(child: Child):
+    """A type of a few hundred bytes can stand for thousands of parts; reading it has a limit."""
+    doubled = "".join(f"(type $t{depth} (tuple $t{depth - 1} $t{depth - 1}))" for depth in range(1, 15))
+    core = f'{MEMORY} (func (export "f") (param i32))'
+
+    out, _ = child.run(component(core, '(param "x" $t14)', types=f"(type $t0 (tuple u8 u8)) {doubled}"), "f", 1)
+
+    assert out["error"]["code"] == "wasm/unsupported-type"
+
+
+def test_names_without_end_stay_out_of_the_error(child: Child):
+    """A module may have as many and as long names as it likes; its error does not."""
+    exports = "".join(f'(export "{"x" * 5000}{index}" (func $f))' for index in range(300))
+
+    out, _ = child.run(wat(f"(module (func $f) {exports})"), "f")
+
+    assert out["error"]["code"] == "wasm/missing-export"
+    assert len(str(out)) < 10_000
+
+
+def test_a_result_has_a_largest_size(child: Child):
+    """A result that would not fit a receipt is an error, however it is spread."""
+    core = (
+        MEMORY.replace(" 2)", " 20)")
+        + """(func (export "f") (result i32) (local $at i32)
+      (loop $more
+        (i32.store (local.get $at) (i32.const 1024))
+        (i32.store offset=4 (local.get $at) (i32.const 1000000))
+        (br_if $more (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8))) (i32.const 800))))
+      (memory.fill (i32.const 1024) (i32.const 97) (i32.const 1000000))
+      (i32.store (i32.const 1100000) (i32.const 0))
+      (i32.store (i32.const 1100004) (i32.const 100))
+      i32.const 1100000)"""
+    )
+
+    out, cacheable = child.run(component(core, "(result (list string))"), "f")
+
+    assert out["error"]["code"] == "wasm/output-limit"
+    assert not cacheable
