@@ -14,6 +14,7 @@ import shapes
 from measure import Broker, family
 
 from ipvm_queue import Client
+from ipvm_queue.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
     from typing import Self
@@ -40,7 +41,20 @@ class Ipvm:
             "IPVM_MAX_DOCUMENT_BYTES": str(64 << 20),
         }
         self._worker = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "workers.wasm", "worker", "-P", "prefork", "-c", "2", "-l", "ERROR"],
+            [
+                sys.executable,
+                "-m",
+                "celery",
+                "-A",
+                "workers.wasm",
+                "worker",
+                "-P",
+                "prefork",
+                "-c",
+                "2",
+                "-l",
+                "WARNING",
+            ],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=sys.stderr,
@@ -85,7 +99,10 @@ class Ipvm:
     def run(self, shape: Shape, timeout: float) -> list[int]:
         """Run all nodes; answers the sinks' results."""
         run = self._client.submit(self.prepare(shape))
-        run.wait(timeout)
+        try:
+            run.wait(timeout)
+        except WaitTimeoutError as error:
+            raise SystemExit(f"{error}; the worker's exit code is {self._worker.poll()}") from error
         if len(shape.sinks) == 1:
             return [run[shapes.label(shape.sinks[0])].ok]
         results = run.results()
