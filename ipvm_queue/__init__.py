@@ -12,19 +12,19 @@ with Client() as client:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import typing
 
 from ipvm_queue._version import __version__
 from ipvm_queue.errors import IpvmError
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from ipvm_queue.client import Client
     from ipvm_queue.run import Run, RunEvent, TaskResult
 
 __all__ = ["Client", "IpvmError", "Run", "RunEvent", "TaskResult", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> typing.Any:
     """Bring the client when it is first named: commands that need no broker start without it."""
     if name == "Client":
         from ipvm_queue.client import Client  # noqa: PLC0415

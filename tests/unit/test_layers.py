@@ -25,9 +25,11 @@ ARROWS = {
     "effects": ["store", "wasm", "crypto", "ipld"],
     "queue": ["ucan", "plan", "store", "settings"],
     "worker": ["queue", "effects", "wasm", "plan", "store", "observe", "settings"],
-    "client": ["workflow", "plan", "queue", "store", "observe", "settings"],
-    "embedded": ["client", "worker"],
-    "cli": ["client", "embedded"],
+    "submission": ["workflow", "wasm"],
+    "run": ["plan", "queue", "store"],
+    "embedded": ["settings"],
+    "client": ["run", "submission", "workflow", "plan", "queue", "store", "embedded", "settings"],
+    "cli": ["client", "worker"],
 }
 
 # A third-party package: the only rooms that may import it.
