@@ -189,6 +189,8 @@ RUNTIME = wat(f"""(component
   (alias export $ioerror "error" (type $error))
   (import "wasi:io/streams@0.2.0" (instance $streams
     (export "output-stream" (type $stream (sub resource)))
+    (export "input-stream" (type $input (sub resource)))
+    (export "[method]input-stream.read" (func (param "self" (borrow $input)) (param "len" u64) (result (list u8))))
     (alias outer 1 $error (type $e))
     (type $closed' (variant (case "last-operation-failed" (own $e)) (case "closed")))
     (export "stream-error" (type $closed (eq $closed')))
