@@ -40,14 +40,14 @@ class Case:
 
     title: str
     make: Callable[[], Shape]
-    repeat: int = 3
+    repeat: int = 5
     timeout: float = 180
     beside: tuple[str, ...] = BOTH
 
 
 CASES: Final = {
     "a": Case("1,000 independent tasks", lambda: shapes.independent(1_000)),
-    "b": Case("a line of 1,000 tasks", lambda: shapes.line(1_000)),
+    "b": Case("a line of 1,000 tasks", lambda: shapes.line(1_000), repeat=3),
     "c": Case("1,000 tasks into 1", lambda: shapes.reduce(1_000)),
     "d": Case("a random DAG of 1,000 tasks and 2,000 edges", lambda: shapes.dag(1_000, 2_000), repeat=1),
     "e": Case("10,000 independent tasks", lambda: shapes.independent(10_000), repeat=1),
@@ -104,14 +104,12 @@ def once(contender: Any, shape: Shape, timeout: float) -> dict[str, Any]:
     return figures
 
 
-def middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Pick the run with the median rate; add the rates of all of them and how many hung."""
-    ended = sorted((run for run in runs if "seconds" in run), key=lambda run: run["tasks_per_s"])
-    summary = dict(ended[len(ended) // 2]) if ended else {}
-    return summary | {
-        "all_tasks_per_s": [run.get("tasks_per_s", "hung") for run in runs],
-        "hung": len(runs) - len(ended),
-    }
+def fastest(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Pick the run that was disturbed least; add the rates of all of them and how many hung."""
+    ended = [run for run in runs if "seconds" in run]
+    best = max(ended, key=lambda run: run["tasks_per_s"], default={})
+    rates = [run.get("tasks_per_s", "hung") for run in runs]
+    return best | {"all_tasks_per_s": rates, "hung": len(runs) - len(ended)}
 
 
 def time_case(case: Case, contenders: dict[str, Any], repeat: int | None) -> dict[str, Any]:
@@ -123,7 +121,7 @@ def time_case(case: Case, contenders: dict[str, Any], repeat: int | None) -> dic
         for name in turns:
             runs[name].append(once(contenders[name], shape, case.timeout))
             say(f"  {name:7} {runs[name][-1].get('tasks_per_s', 'hung')} tasks/s")
-    found = {name: middle(those) for name, those in runs.items()}
+    found = {name: fastest(those) for name, those in runs.items()}
     ours = found.get("ipvm", {}).get("tasks_per_s")
     ratios = {
         f"ipvm/{name}": round(ours / figures["tasks_per_s"], 2)
