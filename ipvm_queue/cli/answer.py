@@ -27,8 +27,20 @@ def line(text: str) -> None:
 
 def brief(value: Value) -> str:
     """Return a value on one line for people; a long one is cut, with its length."""
-    text = _json(value)
+    text = _json(value) if is_json(value) else repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}… ({len(text):,} characters; --json has them all)"
+
+
+def is_json(value: Value) -> bool:
+    """Whether a value has a DAG-JSON form; a map that would read back as a link or bytes has none."""
+    from ipvm_queue.errors import CodecError
+    from ipvm_queue.ipld import to_plain
+
+    try:
+        to_plain(value)
+    except CodecError:
+        return False
+    return True
 
 
 def _json(value: Value) -> str:

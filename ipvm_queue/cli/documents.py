@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.errors import DocumentError, LimitError, UsageError
 from ipvm_queue.ipld import Block, CarLimits, read_car
-from ipvm_queue.workflow import DocumentLimits, read
+from ipvm_queue.workflow import DocumentLimits, place, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +26,7 @@ class Document:
     """A checked job: what messages call it, where the files that it names are, and the blocks given with it."""
 
     name: str
+    data: bytes
     workflow: Workflow
     folder: Path
     blocks: list[Block]
@@ -38,19 +39,19 @@ def load(job: str, blocks: Iterable[Path], settings: Settings) -> Document:
     """
     name = "<stdin>" if job == "-" else job
     limits = DocumentLimits(settings.max_document_bytes, settings.max_tasks, settings.max_depth)
-    workflow = read(_bytes(job, limits.size), name=name, limits=limits)
+    data = _bytes(job, limits.size)
+    workflow = read(data, name=name, limits=limits)
     given = list(read_blocks(blocks, settings.max_block_bytes))
-    return Document(name, workflow, Path() if job == "-" else Path(job).parent, given)
+    return Document(name, data, workflow, Path() if job == "-" else Path(job).parent, given)
 
 
 @contextmanager
 def named(document: Document) -> Iterator[None]:
-    """Let faults found on the way to the queue speak of the document by its name."""
+    """Let faults that are found on the way to the queue say where in the document they are."""
     try:
         yield
     except DocumentError as error:
-        error.name = document.name
-        raise
+        raise DocumentError(place(error.faults, document.data), name=document.name) from error
 
 
 def _bytes(job: str, limit: int) -> bytes:

@@ -48,7 +48,6 @@ def settings(**flags: Any) -> Settings:
 @contextmanager
 def connected(broker: str | None, key: Path | None, *, workers: bool = False) -> Iterator[Client]:
     """Give a client that speaks with the user's key; the embedded stack, if it is one, stops with the block."""
-    from ipvm_queue.client import Client
     from ipvm_queue.crypto import load_signer
     from ipvm_queue.embedded import Embedded
 
@@ -56,6 +55,8 @@ def connected(broker: str | None, key: Path | None, *, workers: bool = False) ->
     signer = load_signer(found.key, create=found.source("key") == "default")
     with ExitStack() as held:
         url = found.broker_url or held.enter_context(Embedded.join(found, workers=workers)).broker_url
+        from ipvm_queue.client import Client  # it takes a second, in which the workers start
+
         yield held.enter_context(Client(url, signer=signer, settings=found))
 
 

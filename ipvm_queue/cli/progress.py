@@ -108,7 +108,8 @@ class Lines:
         """Say how a task ended."""
         self._tally.add(event)
         self._ticks = 0
-        if self._few or event.state == "error":
+        failure = event.state == "error" and self._tally.counts["error"] <= _SHOWN_FAILURES
+        if self._few or failure:
             origin = from_where(self._run, event)
             say(f"  {event.state:8} {event.label}  {seconds(self._tally.elapsed)}  {origin}".rstrip())
         elif monotonic() - self._said > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.cli import words
-from ipvm_queue.cli.answer import answer, brief, line
+from ipvm_queue.cli.answer import answer, brief, is_json, line
 from ipvm_queue.cli.exits import IN_DOUBT, INTERRUPTED, OK, RUN_FAILED
 from ipvm_queue.cli.progress import follow
 from ipvm_queue.errors import InDoubtError, IpvmError, WaitTimeoutError
@@ -36,7 +36,7 @@ def wait(run: Run, client: Client, timeout: float | None, *, as_json: bool) -> i
     try:
         follow(run, timeout)
     except WaitTimeoutError as error:
-        return conclude(run, as_json=as_json, ended=error)
+        return conclude(run, as_json=as_json, ended=error if run.status == "running" else None)
     except KeyboardInterrupt:
         words.say(f"\ninterrupted; run {run.id} goes on: ipvm run watch {run.id}{only_while_up(client)}")
         return INTERRUPTED
@@ -82,8 +82,11 @@ def _task(result: TaskResult) -> dict[str, Value]:
     found: dict[str, Value] = {"task": result.task, "state": result.state, "secret": False}
     if result.receipt is None:
         return found
-    settled = {"receipt": result.receipt, "out": result.out, "cached": result.cached, "worker": result.worker}
-    return found | settled | {"meta": result.meta}
+    settled = {"receipt": result.receipt, "cached": result.cached, "worker": result.worker, "meta": result.meta}
+    if is_json(result.out):
+        return found | settled | {"out": result.out}
+    words.say(f"the result of {result.label!r} has no DAG-JSON form; it is in its receipt, {result.receipt}")
+    return found | settled
 
 
 def fault_of(run: Run, status: str, results: dict[str, TaskResult]) -> IpvmError | None:

@@ -39,6 +39,9 @@ def up(port: int | None, *, flower: bool | None, as_json: bool) -> None:
     settings = options.settings()
     if flower and not is_installed():
         raise UsageError("Flower is not installed", hint="pip install 'ipvm-queue[flower]'")
+    if settings.broker_url is not None:
+        source = settings.source("broker_url")
+        say(f"other commands use {settings.shown('broker_url')} ({source}), and will not find this stack")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as held:
         try:

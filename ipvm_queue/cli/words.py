@@ -55,7 +55,10 @@ def _excerpt(fault: Fault) -> str:
     line = printable(fault.excerpt or "")
     if len(line.strip()) <= _MAX_EXCERPT:
         return line.strip()
-    start = max(0, min((fault.column or 1) - 1, len(line) - 1) - _BEFORE)
+    at = (fault.column or 1) - 1
+    start = max(
+        0, (at if at < len(line) else len(line) // 2) - _BEFORE
+    )  # of a very long line the excerpt is its middle
     shown = line[start : start + _MAX_EXCERPT].strip()
     return f"{'…' if start else ''}{shown}{'…' if start + _MAX_EXCERPT < len(line) else ''}"
 
