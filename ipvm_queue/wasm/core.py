@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ipvm_queue.wasm.store import Store
 
 _U32: Final = 0xFFFFFFFF
-_KINDS: Final = {"i32": 0, "i64": 1, "f32": 2, "f64": 3}
+_KINDS: Final = {name: getattr(ffi, f"WASMTIME_{name.upper()}").value for name in ("i32", "i64", "f32", "f64")}
 _VAL: Final = ffi.wasmtime_val_t
 _TRAP: Final = ctypes.POINTER(ffi.wasm_trap_t)
 

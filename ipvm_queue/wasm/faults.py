@@ -7,20 +7,26 @@ import re
 from ctypes import byref
 from typing import Any, Final
 
+from wasmtime import TrapCode
 from wasmtime import _ffi as ffi
 
 from ipvm_queue.wasm.outcome import CallError
 
 _GUEST_TRAPS: Final = {
-    1: "memory-out-of-bounds",
-    2: "heap-misaligned",
-    3: "table-out-of-bounds",
-    4: "indirect-call-to-null",
-    5: "bad-signature",
-    6: "integer-overflow",
-    7: "integer-division-by-zero",
-    8: "bad-conversion-to-integer",
-    9: "unreachable",
+    TrapCode.MEMORY_OUT_OF_BOUNDS.value: "memory-out-of-bounds",
+    TrapCode.HEAP_MISALIGNED.value: "heap-misaligned",
+    TrapCode.TABLE_OUT_OF_BOUNDS.value: "table-out-of-bounds",
+    TrapCode.INDIRECT_CALL_TO_NULL.value: "indirect-call-to-null",
+    TrapCode.BAD_SIGNATURE.value: "bad-signature",
+    TrapCode.INTEGER_OVERFLOW.value: "integer-overflow",
+    TrapCode.INTEGER_DIVISION_BY_ZERO.value: "integer-division-by-zero",
+    TrapCode.BAD_CONVERSION_TO_INTEGER.value: "bad-conversion-to-integer",
+    TrapCode.UNREACHABLE.value: "unreachable",
+}
+_TRAPS: Final = _GUEST_TRAPS | {
+    TrapCode.STACK_OVERFLOW.value: "stack-overflow",
+    TrapCode.INTERRUPT.value: "time-limit",
+    TrapCode.OUT_OF_FUEL.value: "out-of-gas",
 }
 _WORDS: Final = {  # a component's trap has no number, only these words
     "all fuel consumed": "out-of-gas",
@@ -52,15 +58,6 @@ _WORDS: Final = {  # a component's trap has no number, only these words
 }
 _REQUESTOR: Final = frozenset(("out-of-gas", "time-limit", "memory-limit"))
 _LIMITS: Final = frozenset(("stack-overflow", "table-limit", "instance-limit", "output-limit"))
-_STACK_OVERFLOW: Final = 0
-_INTERRUPT: Final = 10
-_OUT_OF_FUEL: Final = 11
-_NUMBERS: Final = {
-    _STACK_OVERFLOW: "stack-overflow",
-    _INTERRUPT: "time-limit",
-    _OUT_OF_FUEL: "out-of-gas",
-    **_GUEST_TRAPS,
-}
 _SENTENCES: Final = {
     "out-of-gas": "the call used up its gas",
     "time-limit": "the call ran longer than its time limit",
@@ -78,7 +75,7 @@ _NUMBERING: Final = re.compile(r"^\d+: ")
 def trap_failure(trap: Any) -> CallError:
     """Return the failure for a `wasm_trap_t*`, and free it."""
     number = ctypes.c_uint8()
-    code = _NUMBERS.get(number.value) if ffi.wasmtime_trap_code(trap, byref(number)) else None
+    code = _TRAPS.get(number.value) if ffi.wasmtime_trap_code(trap, byref(number)) else None
     text = ffi.wasm_byte_vec_t()
     ffi.wasm_trap_message(trap, byref(text))
     message = _taken(text)

@@ -19,7 +19,7 @@ CORE_MEMORIES: Final = 1
 CORE_TABLES: Final = 16
 COMPONENT_MEMORIES: Final = 4
 COMPONENT_TABLES: Final = 32
-COMPONENT_INSTANCES: Final = 16
+COMPONENT_INSTANCES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 MAX_LOWERED: Final = 4 * 1024 * 1024
 """Elements that the arguments of one call may have in all: the engine keeps some 80 bytes for each, a byte included."""
 _SURROGATES: Final = range(0xD800, 0xE000)
-_KINDS: Final = {
-    "bool": 0, "s8": 1, "u8": 2, "s16": 3, "u16": 4, "s32": 5, "u32": 6, "s64": 7, "u64": 8, "f32": 9, "f64": 10,
-    "char": 11, "string": 12, "list": 13, "record": 14, "tuple": 15, "variant": 16, "enum": 17, "option": 18,
-    "result": 19, "flags": 20, "resource": 21,
-}  # fmt: skip
+_NAMES: Final = (
+    "bool u8 s8 u16 s16 u32 s32 u64 s64 f32 f64 char string list record tuple variant enum option result flags resource"
+)
+_KINDS: Final[dict[str, int]] = {
+    name: getattr(ffi, f"WASMTIME_COMPONENT_{name.upper()}").value for name in _NAMES.split()
+}
 
 
 def kind(name: str) -> int:
