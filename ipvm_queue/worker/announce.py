@@ -53,7 +53,7 @@ class Announcer:
                 uuid=f"{run}:{each.node}",
                 root_id=run,
                 name=TASK_NAME,
-                args=describe(node.label, str(node.task)),
+                args=describe(node.label, node.task.short),
                 kwargs=f"run={run}",
                 received=when,
                 started=when,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -71,4 +72,5 @@ def process(app: Celery, hostname: str) -> Process:
         tools = Tools.make(configured, hostname, announcer)
         _processes.clear()
         _processes[pid] = Process(tools, interval=min(1.0, configured.lease / 4))
+        gc.freeze()  # Celery and its modules are for good: the collector need not walk them for every few hundred nodes
     return _processes[pid]

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ipvm_queue.worker.tools import Tools
 
 INLINE: Final = 2048  # bytes of a Result that stay in its receipt; a larger one is a block of its own
-_QUANTUM: Final = 0.03  # seconds of work between two settlements
-_MOST: Final = 128
+_QUANTUM: Final = 0.04  # seconds of work between two settlements
+_MOST: Final = 256
 _CHEAP: Final = 0.001  # seconds; a dearer node is worth a look for a receipt under its reified address first
 _FIRST_PACE: Final = 0.001
 _KNOWN: Final = 4096
