@@ -22,7 +22,6 @@ from ipvm_queue.wasm.wit_reflect import Reflection, UnsupportedTypeError
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
     from ipvm_queue.wasm.host import Host
-    from ipvm_queue.wasm.module import ModuleInfo
     from ipvm_queue.wasm.store import Store
     from ipvm_queue.wasm.wit import WitType
 
@@ -34,10 +33,10 @@ class ComponentGuest:
 
     component: Final = True
 
-    def __init__(self, engine: wasmtime.Engine, code: bytes, _info: ModuleInfo, host: Host) -> None:
-        self._component = Component.deserialize(engine, code)
-        self._types = _functions(self._component, engine)
-        self._linker = component_host.ComponentLinker(engine, self._component, host)
+    def __init__(self, engine: wasmtime.Engine, component: Component, host: Host) -> None:
+        self._component = component
+        self._types = _functions(component, engine)
+        self._linker = component_host.ComponentLinker(engine, component, host)
         self._entries: dict[str, _Entry] = {}
 
     def call(self, store: Store, func: str, params: list[Value]) -> dict[str, Value]:

@@ -42,8 +42,8 @@ class CoreGuest:
 
     component: Final = False
 
-    def __init__(self, engine: wasmtime.Engine, code: bytes, info: ModuleInfo, host: Host) -> None:
-        self._module = wasmtime.Module.deserialize(engine, code)
+    def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, info: ModuleInfo, host: Host) -> None:
+        self._module = module
         self._info = info
         self._entries: dict[str, _Entry] = {}
         self._linker = core_host.link(engine, self._module, info.imports, host) if info.imports else None

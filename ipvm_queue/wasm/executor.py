@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import wasmtime
 from wasmtime import _func
+from wasmtime.component import Component
 
 from ipvm_queue.errors import ModuleError
 from ipvm_queue.wasm.artefacts import Artefacts, CompileLimits
@@ -89,19 +90,26 @@ class Executor:
         except ModuleError as error:
             raise CallError("invalid-module", error.message, "guest") from error
         try:
-            guest = self._prepare(module, data, info)
-        except wasmtime.WasmtimeError:  # an artefact of another machine: its processor had what ours has not
-            self._artefacts.discard(module)
-            guest = self._prepare(module, data, info)
+            guest = self._link(self._compiled(module, data, info), info)
+        except wasmtime.WasmtimeError as error:
+            raise CallError("invalid-module", f"the module cannot be linked: {error}", "guest") from error
         self._guests[module.bytes] = guest
         if len(self._guests) > WARM_MODULES:
             self._guests.popitem(last=False)
         return guest
 
-    def _prepare(self, module: Link, data: bytes, info: ModuleInfo) -> CoreGuest | ComponentGuest:
-        code = self._artefacts.load(module, info.kind, data)
-        make = CoreGuest if info.kind == "core" else ComponentGuest
-        return make(self._engine, code, info, self._host)
+    def _compiled(self, module: Link, data: bytes, info: ModuleInfo) -> wasmtime.Module | Component:
+        load = wasmtime.Module.deserialize if info.kind == "core" else Component.deserialize
+        try:
+            return load(self._engine, self._artefacts.load(module, info.kind, data))
+        except wasmtime.WasmtimeError:  # of another machine, whose processor had what ours has not
+            self._artefacts.discard(module)
+            return load(self._engine, self._artefacts.load(module, info.kind, data))
+
+    def _link(self, compiled: wasmtime.Module | Component, info: ModuleInfo) -> CoreGuest | ComponentGuest:
+        if isinstance(compiled, Component):
+            return ComponentGuest(self._engine, compiled, self._host)
+        return CoreGuest(self._engine, compiled, info, self._host)
 
 
 def _failed(error: Exception, gas: int) -> Outcome:

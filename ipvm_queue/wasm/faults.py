@@ -40,6 +40,7 @@ _WORDS: Final = {  # a component's trap has no number, only these words
     "integer divide by zero": "integer-division-by-zero",
     "invalid conversion to integer": "bad-conversion-to-integer",
     "wasm `unreachable` instruction executed": "unreachable",
+    "types incompatible": "invalid-module",
     "utf-8 sequence": "bad-result",
     "out of range for `char`": "bad-result",
     "discriminant": "bad-result",

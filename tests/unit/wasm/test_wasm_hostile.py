@@ -131,6 +131,33 @@ CASES: dict[str, tuple[bytes, Limits, str, bool]] = {
     "an import that is called": (
         wat('(module (import "a" "b" (func $b)) (func (export "f") call $b))'), TIGHT, "forbidden-import", False,
     ),
+    "an import with two types": (
+        wat('(module (import "a" "b" (func)) (import "a" "b" (func (param i32))) (func (export "f")))'),
+        TIGHT, "invalid-module", False,
+    ),
+    "a module that is imported": (
+        wat('(component (import "m" (core module (export "x" (func (param v128))))))'), TIGHT, "invalid-module", False,
+    ),
+    "a vector that is imported": (
+        wat('(module (import "a" "b" (global v128)) (func (export "f")))'), TIGHT, "forbidden-import", False,
+    ),
+    "a start function that traps": (
+        wat('(module (func $s unreachable) (start $s) (func (export "f")))'), TIGHT, "unreachable", True,
+    ),
+    "data that does not fit": (
+        wat('(module (memory 1) (data (i32.const 65536) "x") (func (export "f")))'),
+        TIGHT, "memory-out-of-bounds", True,
+    ),
+    "tail calls without end": (wat('(module (func $f (export "f") return_call $f))'), TIGHT, "out-of-gas", False),
+    "a resource as a result": (
+        wat(
+            '(component (core module $M (func (export "f") (result i32) i32.const 0)) '
+            '(core instance $m (instantiate $M)) '
+            '(type $r (resource (rep i32))) (export $e "r" (type $r)) '
+            '(func (export "f") (result (own $e)) (canon lift (core func $m "f"))))'
+        ),
+        TIGHT, "unsupported-type", False,
+    ),
     "a memory that is imported": (
         wat('(module (import "a" "b" (memory 1)) (func (export "f")))'), TIGHT, "forbidden-import", False,
     ),
