@@ -2,7 +2,7 @@
 
 from ipvm_queue.ipld.block import Block
 from ipvm_queue.ipld.car import Car, CarLimits, car_parts, read_car, write_car
-from ipvm_queue.ipld.dagcbor import CODEC, MAX_BYTES, cid_of, decode, encode, explain
+from ipvm_queue.ipld.dagcbor import CODEC, MAX_BYTES, cid_of, decode, decode_own, encode, explain
 from ipvm_queue.ipld.dagjson import from_json, from_plain, to_json, to_plain
 from ipvm_queue.ipld.link import DAG_CBOR, DAG_PB, RAW, Link
 from ipvm_queue.ipld.value import MAX_DEPTH, Value, check
@@ -23,6 +23,7 @@ __all__ = [
     "check",
     "cid_of",
     "decode",
+    "decode_own",
     "encode",
     "explain",
     "from_json",

@@ -36,6 +36,11 @@ def decode(data: bytes, max_depth: int) -> Value:
     return value
 
 
+def decode_own(data: bytes, max_depth: int) -> Value:
+    """Return the value of data that `encode` has made."""
+    return _loads(data, max_depth, _TAGS, None)
+
+
 def probe(data: bytes, max_depth: int) -> None:
     """Raise unless `data` begin with CBOR that keeps to `max_depth` and holds as much as it claims."""
     _loads(data, max_depth, _ANY_LINK, None)

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode, encode
+from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode, decode_own, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,7 +125,7 @@ class Plan:
         """Return a page's nodes; the `keep` pages used last stay in memory."""
         nodes = self._cache.get(number)
         if nodes is None:
-            nodes = [Node(*row) for row in decode(self.read_page(self.pages[number]))]
+            nodes = [Node(*row) for row in decode_own(self.read_page(self.pages[number]))]
             self._cache[number] = nodes
             if len(self._cache) > keep:
                 self._cache.popitem(last=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from ipvm_queue.ipld import Link, decode
+from ipvm_queue.ipld import Link, decode_own
 
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
@@ -36,7 +36,7 @@ class Record:
     @property
     def result(self) -> Value:
         """The Result `{ok}` or `{error}`, or the Link of its block."""
-        return decode(self.out)
+        return decode_own(self.out)
 
     def pack(self) -> bytes:
         """Return the form that the store keeps."""
