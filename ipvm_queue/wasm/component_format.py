@@ -12,7 +12,7 @@ from ipvm_queue.wasm.sections import Reader, sections
 _IMPORTS: Final = 10
 _EXPORTS: Final = 11
 _SORTS: Final = ("core", "function", "value", "type", "component", "instance")
-_PRIMITIVES: Final = 0x64  # single-byte value types are 0x64 and above; smaller bytes start an index
+_FRESH: Final = 1  # the bound of a resource type that is new: no index follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,9 @@ def _sort(reader: Reader) -> str:
 
 def _description(reader: Reader) -> str:
     sort = _sort(reader)
-    if sort in ("value", "type"):
-        bound = reader.byte()
-        if sort == "type" and bound == 1:  # a fresh resource: nothing follows
-            return sort
-        if sort == "value" and bound == 1 and reader.data[reader.pos : reader.pos + 1] >= bytes([_PRIMITIVES]):
-            reader.byte()
-            return sort
+    if sort == "value":
+        raise ModuleError("the component imports or exports a bare value, which no engine supports yet")
+    if sort == "type" and reader.byte() == _FRESH:
+        return sort
     reader.u32()
     return sort

@@ -195,3 +195,21 @@ def test_looking_at_a_module_does_not_load_the_engine():
     code = "import sys, ipvm_queue.wasm as w; w.inspect(b'\\0asm\\1\\0\\0\\0'); sys.exit('wasmtime' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_types_and_resources_among_a_components_names_are_stepped_over():
+    """Imported and exported types do not hide the functions that come after them."""
+    info = inspect(
+        wat("""(component
+          (import "a-resource" (type (sub resource)))
+          (import "a-function" (func (param "x" u8)))
+          (core module $M (func (export "f")))
+          (core instance $m (instantiate $M))
+          (type $t (record (field "x" u8)))
+          (export "a-type" (type $t))
+          (export "a-module" (core module $M))
+          (func (export "f") (canon lift (core func $m "f"))))""")
+    )
+
+    assert [(item.name, item.kind) for item in info.imports] == [("a-resource", "type"), ("a-function", "function")]
+    assert list(info.functions) == ["f"]
