@@ -87,6 +87,23 @@ def call(capfdbinary):
 
 
 @pytest.fixture
+def begin():
+    """Return a function that starts an installed command; what is still running after the test is killed."""
+    started = []
+
+    def start(program, *arguments):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen([BIN / program, *arguments], **pipes))
+        return started[-1]
+
+    yield start
+    for command in started:
+        if command.returncode is None:
+            command.kill()
+            command.communicate()
+
+
+@pytest.fixture
 def write(tmp_path):
     """Return a function that writes a file into the working directory and gives its path."""
 

@@ -285,9 +285,9 @@ def test_the_commands_complete():
 
 
 @integration
-def test_a_stack_stays_until_it_is_interrupted(home):
+def test_a_stack_stays_until_it_is_interrupted(begin, home):
     """`ipvm up` prints where things are, lets other commands join, shows Flower, and stops it all on Ctrl-C."""
-    up = subprocess.Popen([BIN / "ipvm", "up", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    up = begin("ipvm", "up", "--json")
     told = json.loads(up.stdout.readline())
     pids = processes(home)
     submitted = subprocess.run([BIN / "ipvm-submit", PIPELINE], capture_output=True, text=True, check=True)
@@ -306,9 +306,9 @@ def test_a_stack_stays_until_it_is_interrupted(home):
 
 
 @integration
-def test_a_killed_up_leaves_nothing_running(home):
+def test_a_killed_up_leaves_nothing_running(begin, home):
     """Kill -9 of `ipvm up` ends Valkey, the workers and Flower."""
-    up = subprocess.Popen([BIN / "ipvm", "up", "--json"], stdout=subprocess.PIPE)
+    up = begin("ipvm", "up", "--json")
     told = json.loads(up.stdout.readline())
     if told["flower"]:
         _wait_for_page(told["flower"])

@@ -188,11 +188,9 @@ def test_blocks_come_along(call):
     assert "count: 10" in answer.out
 
 
-def test_an_interrupt_says_that_the_run_goes_on(idle):
+def test_an_interrupt_says_that_the_run_goes_on(begin, idle):
     """Ctrl-C while waiting ends with 130 and the run's id; the run stays."""
-    waiting = subprocess.Popen(
-        [BIN / "ipvm-submit", PIPELINE, "--broker", idle], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    waiting = begin("ipvm-submit", PIPELINE, "--broker", idle)
     first = waiting.stderr.readline()
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=30)
@@ -204,12 +202,10 @@ def test_an_interrupt_says_that_the_run_goes_on(idle):
     assert out == ""
 
 
-def test_a_broker_that_dies_while_waiting_ends_with_six(tmp_path):
+def test_a_broker_that_dies_while_waiting_ends_with_six(begin, tmp_path):
     """The broker goes away in the middle of a wait: exit code 6 in bounded time, and no traceback."""
     stack = Embedded.join(Settings(data_dir=tmp_path / "doomed"), workers=False)
-    waiting = subprocess.Popen(
-        [BIN / "ipvm-submit", PIPELINE, "--broker", stack.broker_url], stderr=subprocess.PIPE, text=True
-    )
+    waiting = begin("ipvm-submit", PIPELINE, "--broker", stack.broker_url)
     waiting.stderr.readline()
     stack.close()
     _, err = waiting.communicate(timeout=60)
@@ -229,23 +225,28 @@ def test_a_command_of_its_own_leaves_nothing_running(home):
     assert again.stderr.count("cached") == 3
 
 
-def test_a_killed_command_leaves_nothing_running(home, write):
-    """Kill -9 of a command takes its stack with it, workers that are busy included."""
+@pytest.mark.parametrize("victim", ["command", "supervisor"])
+def test_a_kill_leaves_nothing_running(begin, home, write, victim):
+    """A kill -9 of a command, or of its stack's supervisor, ends all of the stack, workers that are busy included."""
     jobs = faulty(a=("spin",), b=("spin",))
     for each in jobs.values():
         each |= {"maxGas": 10**15}
-    command = subprocess.Popen([BIN / "ipvm-submit", write("job.json", jobs)], stderr=subprocess.PIPE)
+    command = begin("ipvm-submit", write("job.json", jobs))
     deadline = time.monotonic() + 60
     while not any(busy(pid) for pid in processes(home)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     pids = processes(home)
 
-    command.kill()
-    command.communicate()
+    if victim == "command":
+        command.kill()
+    else:
+        os.kill(next(pid for pid in pids if b"supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes()), signal.SIGKILL)
 
     assert len(pids) > 5
     wait_until_gone(pids)
+    command.communicate(timeout=60)
+    assert command.returncode == (-signal.SIGKILL if victim == "command" else 6)
 
 
 def busy(pid):
