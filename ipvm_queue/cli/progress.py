@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ipvm_queue.cli.words import plural, printable, say, seconds
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from ipvm_queue.run import Run, RunEvent, Tick
 
 FOLD: Final = 20
 _PATIENT_TICKS: Final = 3
+_LONG_TICKS: Final = 20
 _SHOWN_FAILURES: Final = 10
 
 
@@ -31,17 +34,24 @@ class Progress(Protocol):
         """Take note that the run, or the wait, has ended."""
 
 
-def follow(run: Run, timeout: float | None) -> None:
-    """Show a run until it ends; raises `WaitTimeoutError` after `timeout` seconds."""
+def follow(run: Run, timeout: float | None, logs: Path | None = None) -> None:
+    """Show a run until it ends; raises `WaitTimeoutError` after `timeout` seconds.
+
+    `logs` is where workers of our own write, for when none comes up.
+    """
     from ipvm_queue.run import Tick
 
     progress = show(run)
+    idle = 0
     try:
         for event in run.events(timeout=timeout):
-            if isinstance(event, Tick):
-                progress.tick(event)
-            else:
+            if not isinstance(event, Tick):
                 progress.event(event)
+                continue
+            progress.tick(event)
+            idle = idle + 1 if event.idle else 0
+            if idle == _LONG_TICKS and logs is not None:
+                say(f"  no worker has come up yet; see {logs}")
     finally:
         progress.close()
 

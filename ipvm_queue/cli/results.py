@@ -8,6 +8,7 @@ from ipvm_queue.cli import words
 from ipvm_queue.cli.answer import answer, brief, is_json, line
 from ipvm_queue.cli.exits import IN_DOUBT, INTERRUPTED, OK, RUN_FAILED
 from ipvm_queue.cli.progress import follow
+from ipvm_queue.embedded import log_of
 from ipvm_queue.errors import InDoubtError, IpvmError, WaitTimeoutError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class CancelledError(IpvmError):
 def wait(run: Run, client: Client, timeout: float | None, *, as_json: bool) -> int:
     """Follow a run, print how it came out, and return the exit code."""
     try:
-        follow(run, timeout)
+        follow(run, timeout, None if client.settings.broker_url else log_of(client.settings, "worker"))
     except WaitTimeoutError as error:
         return conclude(run, as_json=as_json, ended=error if run.status == "running" else None)
     except KeyboardInterrupt:

@@ -10,6 +10,6 @@ each part is killed when the supervisor ends, so nothing is ever left running.
     ipvm up     ──holds──►            ──► celery worker ──► its children
 """
 
-from ipvm_queue.embedded.join import Embedded
+from ipvm_queue.embedded.join import Embedded, log_of
 
-__all__ = ["Embedded"]
+__all__ = ["Embedded", "log_of"]

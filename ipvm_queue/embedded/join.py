@@ -42,7 +42,7 @@ class Embedded:
     @classmethod
     def join(cls, settings: Settings, *, workers: bool = True) -> Embedded:
         """Join the stack, with its workers if they are wanted; raises `UnavailableError` if it does not start."""
-        directory = settings.data_dir / "embedded" / settings.queue
+        directory = _directory(settings)
         _prepare(directory)
         with _starting(directory):
             try:
@@ -79,6 +79,15 @@ class Embedded:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def log_of(settings: Settings, part: str) -> Path:
+    """Return where a part of the stack writes its log: `valkey`, `worker`, `flower` or `supervisor`."""
+    return _directory(settings) / LOGS / f"{part}.log"
+
+
+def _directory(settings: Settings) -> Path:
+    return settings.data_dir / "embedded" / settings.queue
 
 
 def _prepare(directory: Path) -> None:
