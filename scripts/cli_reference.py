@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ipvm_queue.cli.main import ipvm
 from ipvm_queue.cli.submit import submit
+from ipvm_queue.settings import FOREVER, PREFIX, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +35,14 @@ error is in it as `{"status": …, "error": {"code", "message", "hint"}}`. Exit 
 | 70 | a fault of ipvm-queue itself |
 | 130 | interrupted; the run goes on |
 
-Settings come from flags, `IPVM_*` variables, `ipvm.toml` and defaults, in this order; `ipvm doctor` shows each with
-its source.
+## Settings
+
+A flag wins over a variable, that over a file, that over the default. The files are the one that `IPVM_CONFIG` names, or
+else `./ipvm.toml` over `~/.config/ipvm/ipvm.toml`; paths in a file are relative to it. `ipvm doctor` shows each setting
+with its source. Durations are seconds (`forever` where a lifetime has no end), sizes bytes.
+
+| in a file | variable | default | |
+|---|---|---|---|
 """
 
 
@@ -49,9 +57,20 @@ def sections(command: click.Command, name: str, parent: click.Context | None = N
                 yield from sections(below, each, context)
 
 
+def settings() -> str:
+    """Return a row for each setting."""
+    home = str(Path.home())
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        shown = (FOREVER if name.endswith("_ttl") else "none") if default is None else str(default).replace(home, "~")
+        rows.append(f"| `{name}` | `{PREFIX}{name.upper()}` | `{shown}` | {field.description} |\n")
+    return "".join(rows)
+
+
 def page() -> str:
     """Return the whole page."""
-    return "\n".join([HEAD, *sections(submit, "ipvm-submit"), *sections(ipvm, "ipvm")])
+    return "\n".join([HEAD + settings(), *sections(submit, "ipvm-submit"), *sections(ipvm, "ipvm")])
 
 
 if __name__ == "__main__":

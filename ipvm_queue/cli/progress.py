@@ -19,6 +19,7 @@ FOLD: Final = 20
 _PATIENT_TICKS: Final = 3
 _LONG_TICKS: Final = 20
 _SHOWN_FAILURES: Final = 10
+_ENDED: Final = {"error": "failed"}
 
 
 class Progress(Protocol):
@@ -85,7 +86,7 @@ class Tally:
     def __str__(self) -> str:
         done = sum(self.counts.values())
         words = [f"{done:,} of {plural(self.total, 'task')}"]
-        words += [f"{count:,} {state}" for state, count in self.counts.items() if state != "ok"]
+        words += [f"{count:,} {_ENDED.get(state, state)}" for state, count in self.counts.items() if state != "ok"]
         words += [f"{self.cached:,} cached"] if self.cached else []
         return f"{', '.join(words)}, {seconds(self.elapsed)}"
 
@@ -186,5 +187,7 @@ class Live:
                 Text(origin, "dim"),
             )
             table.add_row(*cells)
-        table.add_row(Text(" " + self._reason if self._reason else "", "yellow"), Text(str(self._tally), "bold"))
+        table.add_row(Text(""), Text(str(self._tally), "bold"))
+        if self._reason:
+            table.add_row(Text(""), Text(self._reason, "yellow"))
         return table
