@@ -4,18 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ipvm_queue.cli import exits
+from ipvm_queue.cli import exits, options
 from ipvm_queue.cli.answer import answer, line
+from ipvm_queue.cli.documents import named
 from ipvm_queue.cli.words import plural, say
+from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import Link
 from ipvm_queue.plan.canvas import compile_canvas
 from ipvm_queue.plan.draw import as_table
 from ipvm_queue.worker import make_app
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ipvm_queue.cli.documents import Document
     from ipvm_queue.client import Client
     from ipvm_queue.plan import Plan
     from ipvm_queue.plan.draw import Row
+
+
+def plan_of(document: Document, broker: str | None, key: Path | None, *, as_json: bool) -> int:
+    """Print the plan of a document; where the broker is away, as a queue of the user's own would have it."""
+    try:
+        return _plan(document, broker, key, as_json=as_json)
+    except UnavailableError as error:
+        if options.settings(broker_url=broker).broker_url is None:
+            raise
+        say(f"planned without the broker: {error.message}\nTask CIDs are those of a queue of your own")
+        return _plan(document, "", key, as_json=as_json)
+
+
+def _plan(document: Document, broker: str | None, key: Path | None, *, as_json: bool) -> int:
+    with options.connected(broker, key) as client:
+        with named(document):
+            plan, _ = client.plan(document.workflow, folder=document.folder, blocks=document.blocks)
+        return show_plan(client, plan, as_json=as_json)
 
 
 def show_plan(client: Client, plan: Plan, *, as_json: bool) -> int:

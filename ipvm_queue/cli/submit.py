@@ -60,13 +60,11 @@ def submit(
     from ipvm_queue.cli.results import wait
 
     document = documents.load(job, blocks, options.settings(broker_url=broker, key=key))
-    with options.connected(broker, key, workers=not plan) as client:
-        if plan:
-            from ipvm_queue.cli.plans import show_plan
+    if plan:
+        from ipvm_queue.cli.plans import plan_of
 
-            with documents.named(document):
-                made, _ = client.plan(document.workflow, folder=document.folder, blocks=document.blocks)
-            return show_plan(client, made, as_json=as_json)
+        return plan_of(document, broker, key, as_json=as_json)
+    with options.connected(broker, key, workers=True) as client:
         with documents.named(document):
             run = client.submit(document.workflow, folder=document.folder, blocks=document.blocks)
         return _leave(run, client, as_json=as_json) if no_wait else wait(run, client, timeout, as_json=as_json)

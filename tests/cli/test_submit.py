@@ -297,6 +297,15 @@ def test_a_plan_is_printed_and_nothing_enqueued(idle, call):
     assert call("ipvm", "run", "list", "--broker", idle, "--json").json == before
 
 
+def test_a_plan_needs_no_broker(call):
+    """Where the broker is away, the plan is that of a queue of one's own, and says so."""
+    answer = call("ipvm-submit", PIPELINE, "--plan", "--broker", "redis://127.0.0.1:1/0")
+
+    assert answer.code == 0
+    assert "chain(fullName, count)" in answer.out
+    assert "planned without the broker" in answer.err
+
+
 def test_a_join_is_a_chord(idle, call, write):
     """Where two tasks meet, the plan shows a chord."""
     jobs = faulty(a=("divide", 1, 1), b=("divide", 2, 1), c=("divide", {"from": "a"}, {"from": "b"}))
