@@ -1,6 +1,7 @@
-"""Keys: did:key identities, Ed25519 signers and verifiers, varsig headers."""
+"""Keys: did:key identities, signers and verifiers of three suites, varsig headers."""
 
-from ipvm_queue.crypto.ed25519 import Signer, verify
 from ipvm_queue.crypto.files import load_signer, save_signer
+from ipvm_queue.crypto.signer import Signer
+from ipvm_queue.crypto.suites import SUITES, Suite, principal, suite_of_header, verify
 
-__all__ = ["Signer", "load_signer", "save_signer", "verify"]
+__all__ = ["SUITES", "Signer", "Suite", "load_signer", "principal", "save_signer", "suite_of_header", "verify"]

@@ -8,7 +8,6 @@ from tempfile import mkstemp
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -16,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from ipvm_queue.crypto.ed25519 import Signer
+from ipvm_queue.crypto.signer import Signer
+from ipvm_queue.crypto.suites import SUITES, suite_of_key
 from ipvm_queue.errors import KeyFileError
 
 _MAX_BYTES: Final = 64 * 1024
@@ -25,7 +25,7 @@ _MAX_BYTES: Final = 64 * 1024
 def load_signer(path: Path, *, create: bool = False) -> Signer:
     """Return the signer whose key is in `path`; with `create`, make the file first where there is none.
 
-    Raises `KeyFileError` when the file is missing, unreadable, open to others or no Ed25519 key.
+    Raises `KeyFileError` when the file is missing, unreadable, open to others or of no suite that is used here.
     """
     try:
         with path.open("rb") as file:
@@ -43,9 +43,11 @@ def load_signer(path: Path, *, create: bool = False) -> Signer:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyFileError(f"{path} is not an unencrypted PEM private key") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFileError(f"{path} holds another kind of key", hint="Ed25519 is expected: ipvm key new")
-    return Signer(key)
+    if suite_of_key(key) is None:
+        raise KeyFileError(
+            f"{path} holds another kind of key", hint=f"one of {', '.join(SUITES)} is expected: ipvm key new"
+        )
+    return Signer(key)  # type: ignore[arg-type]
 
 
 def save_signer(signer: Signer, path: Path) -> Signer:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ipvm_queue.crypto import verify
-from ipvm_queue.crypto.ed25519 import SIGNATURE_BYTES, VARSIG_HEADER
+from ipvm_queue.crypto import principal, suite_of_header
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import decode, decode_own, encode
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
 
 MAX_TOKEN_BYTES: Final = 64 * 1024
+SIGNATURE_BYTES: Final = 64
 _HEAD: Final = b"\x82\x58\x40"  # a list of two, the first a byte string of 64
 
 
@@ -28,7 +28,7 @@ class Envelope:
 
 def seal(payload: Value, tag: str, signer: Signer) -> bytes:
     """Return the envelope of `payload`, signed by `signer`, who must be its `iss`."""
-    body = encode({"h": VARSIG_HEADER, tag: payload})
+    body = encode({"h": signer.varsig, tag: payload})
     return _HEAD + signer.sign(body) + body
 
 
@@ -44,10 +44,13 @@ def unseal(data: bytes, *, trusted: bool = False) -> Envelope:
             ((tag, payload),) = rest.items()
         case _:
             raise CodecError("not a UCAN envelope: [signature, {h, payload}] is expected")
-    if header != VARSIG_HEADER or len(signature) != SIGNATURE_BYTES:
-        raise CodecError("this envelope is not signed with Ed25519 over DAG-CBOR")
+    suite = suite_of_header(header)
+    if suite is None or len(signature) != SIGNATURE_BYTES:
+        raise CodecError("this envelope is not signed with Ed25519, P-256 or secp256k1 over DAG-CBOR")
     if not isinstance(tag, str) or not isinstance(payload, dict) or not isinstance(issuer := payload.get("iss"), str):
         raise CodecError("this envelope's payload names no issuer")
-    if not trusted and not verify(issuer, signature, data[len(_HEAD) + SIGNATURE_BYTES :]):
-        raise CodecError(f"the signature is not {issuer}'s")
+    if not trusted:
+        suite_of_issuer, key = principal(issuer)
+        if suite_of_issuer is not suite or not suite.verifies(key, signature, data[len(_HEAD) + SIGNATURE_BYTES :]):
+            raise CodecError(f"the signature is not {issuer}'s")
     return Envelope(tag, payload)

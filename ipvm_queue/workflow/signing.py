@@ -1,4 +1,4 @@
-"""Signatures of documents: Ed25519 over the DAG-CBOR of `{header, jobs}`, as varsig bytes (IPVM job 3)."""
+"""Signatures of documents: over the DAG-CBOR of `{header, jobs}`, as varsig bytes (IPVM job 3)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import replace
 from os import urandom
 from typing import TYPE_CHECKING, Final
 
-from ipvm_queue.crypto import Signer, verify
-from ipvm_queue.crypto.ed25519 import SIGNATURE_BYTES, VARSIG_HEADER
+from ipvm_queue.crypto import Signer, principal, suite_of_header
 from ipvm_queue.errors import CodecError, SignatureError
 from ipvm_queue.ipld import Value, encode
 from ipvm_queue.workflow.fields import MAX_DID, VERSION, WASM_TYPES
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Link
 
 NONCE_BYTES: Final = 12
+_HEADER_BYTES: Final = 8  # of a varsig, in each of the three suites
+_SIGNATURE_BYTES: Final = 64
 
 
 def sign(workflow: Workflow, signer: Signer) -> Workflow:
@@ -43,23 +44,26 @@ def to_document(workflow: Workflow) -> Value:
     """Return the signed document `{header, jobs, signature}`; without `signature` if there is none yet."""
     if workflow.signature is None:
         return dict(workflow.body)
-    return {**workflow.body, "signature": VARSIG_HEADER + workflow.signature.signature}
+    suite, _ = principal(workflow.signature.issuer)
+    return {**workflow.body, "signature": suite.varsig + workflow.signature.signature}
 
 
 def check_signature(body: Value, signature: Value) -> Signature:
     """Return who signed `body`; raises `SignatureError` unless the header's requestor did."""
     if type(signature) is not bytes:
         raise SignatureError("'signature' is bytes", hint='in JSON: {"/": {"bytes": "base64"}}')
-    if len(signature) != len(VARSIG_HEADER) + SIGNATURE_BYTES or not signature.startswith(VARSIG_HEADER):
+    suite = suite_of_header(signature[:_HEADER_BYTES])
+    if suite is None or len(signature) != _HEADER_BYTES + _SIGNATURE_BYTES:
         hint = "sign the document again, or leave 'signature' out and let the submitter sign"
-        raise SignatureError("'signature' is no Ed25519 varsig over DAG-CBOR", hint=hint)
+        raise SignatureError("'signature' is no varsig (Ed25519, P-256 or secp256k1) over DAG-CBOR", hint=hint)
     header = body["header"]
     requestor = header.get("requestor") if type(header) is dict else None
     if type(requestor) is not str or len(requestor) > MAX_DID:
         raise SignatureError("a signed document names its signer in header.requestor", path="header.requestor")
-    raw = signature[len(VARSIG_HEADER) :]
+    raw = signature[_HEADER_BYTES:]
     try:
-        good = verify(requestor, raw, encode(body))
+        suite_of_did, key = principal(requestor)
+        good = suite_of_did is suite and suite.verifies(key, raw, encode(body))
     except CodecError as error:
         raise SignatureError(error.message, path="header.requestor", hint=error.hint) from error
     if not good:

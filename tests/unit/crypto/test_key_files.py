@@ -135,11 +135,11 @@ def test_what_is_no_private_key_is_refused(tmp_path: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    [ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048), ed448.Ed448PrivateKey.generate()],
-    ids=["P-256", "RSA", "Ed448"],
+    [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048), ed448.Ed448PrivateKey.generate()],
+    ids=["P-384", "RSA", "Ed448"],
 )
 def test_another_kind_of_key_is_refused(tmp_path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    """Identities are Ed25519."""
+    """Identities are Ed25519, P-256 or secp256k1."""
     path = private(tmp_path / "key.pem", pem_of(key))
 
     with pytest.raises(KeyFileError, match="another kind of key"):
