@@ -85,7 +85,7 @@ class Client:
     ) -> tuple[Plan, dict[Link, bytes]]:
         """Return the plan of a workflow and the blocks it brings; nothing is enqueued."""
         ready, brought = self._complete(workflow, folder, blocks)
-        plan, _, pages = compile_plan(ready, self.subject, Link.of(encode(to_document(ready)), DAG_CBOR))
+        plan, pages = compile_plan(ready, self.subject, Link.of(encode(to_document(ready)), DAG_CBOR))
         return plan, {**brought, **pages}
 
     def submit(

@@ -73,10 +73,9 @@ class _Edges:
 
 
 class Compiled(NamedTuple):
-    """A plan, its nodes (the `catch` handler last), and the blocks that hold its pages."""
+    """A plan, and the blocks that hold its pages."""
 
     plan: Plan
-    nodes: list[Node]
     pages: dict[Link, bytes]
 
 
@@ -133,10 +132,11 @@ def compile_plan(workflow: Workflow, subject: str, document: Link) -> Compiled:
         bounds=tuple(bounds),
         queues=tuple(queues),
         has_catch=workflow.catch is not None,
-        pages=tuple(pages),
+        pages=tuple(pages) or ([list(node) for node in nodes],),
         read_page=pages.__getitem__,
+        nodes=nodes,
     )
-    return Compiled(plan, nodes, pages)
+    return Compiled(plan, pages)
 
 
 def _handler(task: Task, subject: str, bounds: dict[Bounds, int], queues: dict[str, int]) -> Node:

@@ -1,7 +1,7 @@
 """The Plan: a workflow as nodes in topological order, stored once, named by its CID.
 
 A worker needs the plan's CID and a node number, nothing else. Nodes stand in pages of 64, so that a worker on one
-corner of a graph of 100,000 reads that corner alone.
+corner of a graph of 100,000 reads that corner alone; the nodes of a small plan stand in its root.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode, decode_own, encode
+from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode_own, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +84,8 @@ class Plan:
     """The root of a plan.
 
     `subject` is the queue's DID, `document` the CID of the signed job, `count` the number of nodes without the
-    `catch` handler, whose node is number `count` where there is one.
+    `catch` handler, whose node is number `count` where there is one. `pages` are the Links of pages, or the rows of the
+    one page of a small plan. Whoever has just compiled a plan has its `nodes` too.
     """
 
     subject: str
@@ -93,8 +94,9 @@ class Plan:
     bounds: tuple[Bounds, ...]
     queues: tuple[str, ...]
     has_catch: bool
-    pages: tuple[Link, ...]
+    pages: tuple[Link | list[list[Value]], ...]
     read_page: Callable[[Link], bytes] = field(repr=False, compare=False)
+    nodes: list[Node] = field(default_factory=list, repr=False, compare=False)
 
     @cached_property
     def data(self) -> bytes:
@@ -125,7 +127,9 @@ class Plan:
         """Return a page's nodes; the `keep` pages used last stay in memory."""
         nodes = self._cache.get(number)
         if nodes is None:
-            nodes = [Node(*row) for row in decode_own(self.read_page(self.pages[number]))]
+            page = self.pages[number]
+            rows = decode_own(self.read_page(page)) if isinstance(page, Link) else page
+            nodes = [Node(*row) for row in rows]
             self._cache[number] = nodes
             if len(self._cache) > keep:
                 self._cache.popitem(last=False)
@@ -135,10 +139,13 @@ class Plan:
 
     def node(self, number: int) -> Node:
         """Return a node by its number."""
-        return self.page(number // PAGE)[number % PAGE]
+        return self.nodes[number] if self.nodes else self.page(number // PAGE)[number % PAGE]
 
     def __iter__(self) -> Iterator[Node]:
         """Every node in order, the `catch` handler last."""
+        if self.nodes:
+            yield from self.nodes
+            return
         for number in range(len(self.pages)):
             yield from self.page(number)
 
@@ -154,7 +161,9 @@ class Plan:
 
 
 def paginate(nodes: list[Node]) -> dict[Link, bytes]:
-    """Return the page blocks of `nodes`, in order; no two are equal, for labels are unique."""
+    """Return the page blocks of `nodes`, in order; no two are equal, for labels are unique. A small plan has none."""
+    if len(nodes) <= PAGE:
+        return {}
     pages = (encode([list(node) for node in nodes[start : start + PAGE]]) for start in range(0, len(nodes), PAGE))
     return {Link.of(page, DAG_CBOR): page for page in pages}
 
@@ -164,7 +173,7 @@ def load(data: bytes, read_page: Callable[[Link], bytes]) -> Plan:
 
     Raises `CodecError` for a plan of another version.
     """
-    root = decode(data)
+    root = decode_own(data)
     if root.get("v") != VERSION:
         raise CodecError(f"a plan of version {root.get('v')}, this is {VERSION}", hint="submit the job again")
     return Plan(

@@ -62,9 +62,9 @@ class WorkQueue:
         if workflow.signature is None:
             raise RefusedError("the job is not signed", hint="sign it, or let ipvm-submit sign it", rule="signature")
         document = encode(to_document(workflow))
-        plan, nodes, pages = compile_plan(workflow, subject, Link.of(document, DAG_CBOR))
+        plan, pages = compile_plan(workflow, subject, Link.of(document, DAG_CBOR))
         run = token_hex(8)
-        opening = self._opening(plan, nodes[: plan.count], workflow.signature.issuer)
+        opening = self._opening(plan, workflow.signature.issuer)
         self._runs.open(
             run,
             opening,
@@ -78,11 +78,12 @@ class WorkQueue:
         """Open a run again from its plan and receipts, whatever else of it was lost or cancelled."""
         records = self._runs.records(run, list(range(plan.count)))
         settled = {number: record for number, record in enumerate(records) if record is not None}
-        opening = self._opening(plan, list(plan)[: plan.count], requestor, settled)
+        opening = self._opening(plan, requestor, settled)
         self._runs.withdraw(run)
         self._runs.open(run, opening, lifetime=self._run_lifetime)
 
-    def _opening(self, plan: Plan, nodes: list[Node], requestor: str, had: Mapping[int, Record] = _NOTHING) -> Opening:
+    def _opening(self, plan: Plan, requestor: str, had: Mapping[int, Record] = _NOTHING) -> Opening:
+        nodes = list(plan)[: plan.count]
         settled = {**self._known(nodes), **had}
         arrived: dict[int, int] = {}
         for number in settled:

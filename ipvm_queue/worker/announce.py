@@ -5,6 +5,7 @@ An event holds the label and short CIDs, never an argument or a result.
 
 from __future__ import annotations
 
+from mmap import mmap
 from time import time
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,15 @@ _GROUP: Final = "task"
 _UNLIMITED: Final = 1_000_000
 
 
+# One byte that a worker shares with the processes that it forks: whether somebody wants events.
+_wanted = mmap(-1, 1)
+
+
+def want_events(wanted: bool) -> None:  # noqa: FBT001 - the one thing that it says
+    """Tell this worker's processes whether to announce what they settle."""
+    _wanted[0] = int(wanted)
+
+
 class Announcer:
     """Tells of settled nodes, many in one broker message. `flush` sends what has been noted since."""
 
@@ -34,7 +44,9 @@ class Announcer:
         self._noted: list[tuple[str, Plan, Settlement, float]] = []
 
     def note(self, run: str, plan: Plan, settlements: Sequence[Settlement]) -> None:
-        """Remember nodes for the next flush."""
+        """Remember nodes for the next flush, if anybody wants to know."""
+        if not _wanted[0]:
+            return
         now = time()
         self._noted.extend((run, plan, each, now) for each in settlements)
 

@@ -11,6 +11,7 @@ from celery.signals import after_setup_logger
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.observe import dress, logger
 from ipvm_queue.store import BEAT_SECONDS, Keys, RedisRuns, Registry, Worker, connect
+from ipvm_queue.worker.announce import want_events
 from ipvm_queue.worker.app import settings
 
 if TYPE_CHECKING:
@@ -65,6 +66,28 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]
         _quietly(lambda: self._registry.beat(worker))
 
 
+class Events(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Hands Celery's switch for task events (`-E`, or Flower's `enable_events`) on to the processes."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks", "celery.worker.consumer.events:Events")
+    _timer: Any = None
+
+    def start(self, parent: Any) -> None:
+        """Begin to look at the switch."""
+        self._look(parent)
+        self._timer = parent.timer.call_repeatedly(_SWEEP_SECONDS, self._look, (parent,))
+
+    def stop(self, parent: Any) -> None:
+        """Look no more."""
+        del parent
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self, parent: Any) -> None:
+        dispatcher = parent.event_dispatcher
+        want_events(dispatcher.enabled and (not dispatcher.groups or "task" in dispatcher.groups))
+
+
 class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
     """Repairs runs: lapsed leases, lost messages. Every worker does; one at a time."""
 
@@ -91,6 +114,7 @@ def add_steps(app: Celery) -> None:
     after_setup_logger.connect(_dress_logs, weak=False)
     app.steps["worker"].add(CheckPool)
     app.steps["consumer"].add(Presence)
+    app.steps["consumer"].add(Events)
     app.steps["consumer"].add(Sweep)
 
 

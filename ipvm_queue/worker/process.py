@@ -68,8 +68,7 @@ def process(app: Celery, hostname: str) -> Process:
     pid = os.getpid()
     if pid not in _processes:
         configured = settings().model_copy(update={"broker_url": app.conf.broker_url})
-        announcer = Announcer(app, hostname) if app.conf.worker_send_task_events else None
-        tools = Tools.make(configured, hostname, announcer)
+        tools = Tools.make(configured, hostname, Announcer(app, hostname))
         _processes.clear()
         _processes[pid] = Process(tools, interval=min(1.0, configured.lease / 4))
         gc.freeze()  # Celery and its modules are for good: the collector need not walk them for every few hundred nodes

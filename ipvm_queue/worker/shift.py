@@ -78,8 +78,7 @@ class Shift:
             self._learn((monotonic() - started) / count)
             with self._lock:
                 grant = self._settle(want=self._want() if monotonic() < deadline else 0)
-        if tools.announcer is not None:
-            tools.announcer.flush()
+        tools.announcer.flush()
         return grant.state
 
     def receipt(self, node: int) -> Link | None:
@@ -311,7 +310,7 @@ class Shift:
         grant = tools.runs.settle(
             self._run, tools.owner, self._queue, done, want=want, ahead=ahead, back=back, status=status
         )
-        if tools.announcer is not None and done:
+        if done:
             tools.announcer.note(self._run, self._plan, done)
         return grant
 

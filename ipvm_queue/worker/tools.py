@@ -32,12 +32,12 @@ class Tools:
     signer: Signer
     wasm: Executor
     budget: float
-    announcer: Announcer | None = None
+    announcer: Announcer
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
     paces: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
     @classmethod
-    def make(cls, settings: Settings, hostname: str, announcer: Announcer | None = None) -> Tools:
+    def make(cls, settings: Settings, hostname: str, announcer: Announcer) -> Tools:
         """Connect to the store that the settings name and load the worker's key."""
         keys = Keys(settings.queue)
         redis = connect(str(settings.broker_url), retries=8)
