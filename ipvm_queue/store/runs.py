@@ -154,8 +154,10 @@ class RedisRuns:
     ) -> bool:
         """Stage a run's nodes, then open it in one step; False where a run of this id is open already.
 
-        What was staged for a run that is never opened lapses by itself. `lifetime` counts from the run's end; `blocks`
-        are those that only runs need, and lapse with it. `stage` adds to the pipeline what else must be there before.
+        What was staged for a run that is never opened lapses by itself, and staging twice (the client repeats a
+        pipeline whose answer was lost) leaves the run that the first opened as it is. `lifetime` counts from the
+        run's end; `blocks` are those that only runs need, and lapse with it. `stage` adds to the pipeline what else
+        must be there before.
         """
         key = self._keys.run(run)
         pipeline = self._redis.pipeline(transaction=False)
@@ -170,13 +172,13 @@ class RedisRuns:
             ("arrived", dict(opening.arrived)),
         ):
             for some in _chunks(list(values.items())):
-                pipeline.hset(f"{key}:{part}", mapping=dict(some))
+                pipeline.hset(f"{key}:new:{part}", mapping=dict(some))
             if values:
-                pipeline.expire(f"{key}:{part}", _STAGED_SECONDS)
+                pipeline.expire(f"{key}:new:{part}", _STAGED_SECONDS)
         for queue, nodes in opening.ready.items():
             for some_nodes in _chunks(list(nodes)):
-                pipeline.zadd(f"{key}:ready:{queue}", {str(node): node for node in some_nodes})
-            pipeline.expire(f"{key}:ready:{queue}", _STAGED_SECONDS)
+                pipeline.zadd(f"{key}:new:ready:{queue}", {str(node): node for node in some_nodes})
+            pipeline.expire(f"{key}:new:ready:{queue}", _STAGED_SECONDS)
         fields = self._fields(opening, lifetime)
         args = [self._keys.prefix, run, *(item for pair in fields.items() for item in pair)]
         pipeline.evalsha(self._scripts["open"].sha, 1, key, *args)
@@ -206,7 +208,19 @@ class RedisRuns:
         """Forget all of a run but its header and what has settled, so that it can be opened again."""
         key = self._keys.run(run)
         pipeline = self._redis.pipeline(transaction=True)
-        pipeline.hdel(key, "state", "status", "begun", "crashes", "catch", "first", "tickets:0", "tickets:1")
+        fields = (
+            "state",
+            "status",
+            "begun",
+            "crashes",
+            "catch",
+            "first",
+            "outcome",
+            "reason",
+            "tickets:0",
+            "tickets:1",
+        )
+        pipeline.hdel(key, *fields)
         parts = ("arrived", "ready:0", "ready:1", "leases", "claims", "waiting", "since", "deaths", "events")
         pipeline.delete(*(f"{key}:{part}" for part in parts))
         pipeline.execute()

@@ -17,11 +17,18 @@ local asked, at = {}, 7
 local known, keys = {}, {}
 for i = 1, tonumber(ARGV[6]) do
   local count = tonumber(ARGV[at + 3])
-  asked[i] = {ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), {unpack(ARGV, at + 4, at + 3 + count)}}
-  for _, task in ipairs(asked[i][4]) do keys[#keys + 1] = P .. 'receipt:' .. task end
+  local tasks = {}
+  for t = 1, count do
+    tasks[t] = ARGV[at + 3 + t]
+    keys[#keys + 1] = P .. 'receipt:' .. tasks[t]
+  end
+  asked[i] = {ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tasks}
   at = at + 4 + count
 end
-for i, entry in ipairs(redis.call('MGET', unpack(keys))) do known[keys[i]] = entry end
+for first = 1, #keys, 1000 do  -- Lua unpacks a few thousand at most
+  local entries = redis.call('MGET', unpack(keys, first, math.min(first + 999, #keys)))
+  for i, entry in ipairs(entries) do known[keys[first + i - 1]] = entry end
+end
 
 local function receipt(task, reusable)
   local entry = known[P .. 'receipt:' .. task]
@@ -32,13 +39,13 @@ local function receipt(task, reusable)
   if block then return cid, block end
 end
 
-local function put_aside(node, task)
+local function put_aside(node, task, at_most)
   redis.call('SADD', P .. 'waiters:' .. task, ID .. '|' .. node .. '|' .. q)
   redis.call('PEXPIRE', P .. 'waiters:' .. task, 7 * 86400000)
   redis.call('SADD', P .. 'awaited', task)
   redis.call('ZREM', RUN .. ':leases', node)
   redis.call('HSET', RUN .. ':claims', node, q .. '|')
-  redis.call('ZADD', RUN .. ':waiting', now + lease, node)
+  redis.call('ZADD', RUN .. ':waiting', now + math.min(lease, at_most or lease), node)
   return {'wait'}
 end
 
@@ -59,8 +66,9 @@ local function await(node, tasks, patience)
     local cid, block = receipt(task, false)
     if not cid then
       redis.call('HSETNX', RUN .. ':since', node, now)
-      if now - tonumber(redis.call('HGET', RUN .. ':since', node)) >= patience then return {'late'} end
-      return put_aside(node, task)
+      local rest = patience - now + tonumber(redis.call('HGET', RUN .. ':since', node))
+      if rest <= 0 then return {'late'} end
+      return put_aside(node, task, rest)
     end
     found[#found + 1] = cid
     found[#found + 1] = block

@@ -140,22 +140,26 @@ local function wake(task)
   for _, waiter in ipairs(waiters) do
     local id, node, q = unpack(split(waiter))
     local run = P .. 'run:' .. id
-    if redis.call('ZREM', run .. ':waiting', node) == 1 then
+    if redis.call('ZREM', run .. ':waiting', node) == 1 and redis.call('HGET', run, 'state') == 'running' then
       redis.call('ZADD', run .. ':ready:' .. q, node, node)
       top_up(run, id, q)
     end
   end
 end
 
+-- Give all keys of a run that is over their lifetime.
+local function lapse(run)
+  local ttl = tonumber(redis.call('HGET', run, 'ttl') or '0')
+  if ttl == 0 then return end
+  for _, cid in ipairs(redis.call('SMEMBERS', run .. ':blocks')) do redis.call('PEXPIRE', P .. 'block:' .. cid, ttl) end
+  for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', run .. suffix, ttl) end
+end
+
 local function finish(run, state, status)
   redis.call('HSET', run, 'state', state, 'status', status)
   redis.call('XADD', run .. ':events', '*', 'end', status)
   redis.call('SREM', P .. 'live', string.sub(run, #P + 5))
-  local ttl = tonumber(redis.call('HGET', run, 'ttl') or '0')
-  if ttl > 0 then
-    for _, cid in ipairs(redis.call('SMEMBERS', run .. ':blocks')) do redis.call('PEXPIRE', P .. 'block:' .. cid, ttl) end
-    for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', run .. suffix, ttl) end
-  end
+  lapse(run)
 end
 
 -- The run has no node left: hand the first failure to the catch handler, or end.

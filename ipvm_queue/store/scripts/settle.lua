@@ -30,7 +30,9 @@ for _, node in ipairs(arguments()) do ahead[node] = true end
 local back = {}
 for _ = 1, tonumber(argument()) do
   local node, tasks = argument(), arguments()
-  for _, task in ipairs(tasks) do redis.call('DEL', P .. 'flight:' .. task) end
+  for _, task in ipairs(tasks) do
+    if redis.call('GET', P .. 'flight:' .. task) == owner then redis.call('DEL', P .. 'flight:' .. task) end
+  end
   if redis.call('HGET', RUN .. ':claims', node) == mine then back[#back + 1] = node end
 end
 
@@ -45,9 +47,11 @@ for i = 1, tonumber(argument()) do
 end
 local claims = #nodes > 0 and redis.call('HMGET', RUN .. ':claims', unpack(nodes)) or {}
 
-local released, told, gone, saved, landed, failures, over = {}, {}, {}, {}, {}, 0, {}
+-- A node that ran ahead counts only if this step, or its owner before, released it: where the lease on the head of its
+-- chain was lost, it may hold values that no receipt has.
+local released, told, gone, saved, landed, failures, over, free = {}, {}, {}, {}, {}, 0, {}, {}
 for i, each in ipairs(given) do
-  local owned = each.how == 'ahead' or claims[i] == mine
+  local owned = claims[i] == mine or (each.how == 'ahead' and free[each.node])
   if owned and redis.call('HSETNX', RUN .. ':settled', each.node, each.record) == 1 then
     gone[#gone + 1] = each.node
     over[each.node] = true
@@ -58,8 +62,10 @@ for i, each in ipairs(given) do
     end
     for _, task in ipairs(each.tasks) do
       landed[#landed + 1] = task
-      local known = each.receipt == ''
-      if not known and each.reusable == 'n' then
+      local known = false
+      if each.receipt == '' then
+        known = redis.call('EXISTS', P .. 'receipt:' .. task) == 1
+      elseif each.reusable == 'n' then
         known = string.sub(redis.call('GET', P .. 'receipt:' .. task) or '', 1, 1) == 'c'
       end
       if not known then
@@ -75,6 +81,7 @@ for i, each in ipairs(given) do
     for _, target in ipairs(each.targets) do
       local node, waits, where = unpack(target)
       if waits == 1 or redis.call('HINCRBY', RUN .. ':arrived', node, 1) == waits then
+        free[node] = true
         if ahead[node] then
           kept[#kept + 1] = node
         else
@@ -83,6 +90,9 @@ for i, each in ipairs(given) do
         end
       end
     end
+  elseif claims[i] == mine then
+    redis.call('ZREM', RUN .. ':leases', each.node)
+    redis.call('HDEL', RUN .. ':claims', each.node)
   end
 end
 
@@ -120,7 +130,10 @@ claim(q, owner, clock() + lease, unsettled(kept))
 put_back(RUN, ID, back, 0)
 
 local left = done > 0 and redis.call('HINCRBY', RUN, 'left', -done) or tonumber(redis.call('HGET', RUN, 'left'))
-if state ~= 'running' then return {state, 0} end
+if state ~= 'running' then
+  lapse(RUN)
+  return {state, 0}
+end
 if left == 0 and done > 0 then
   conclude()
   return {redis.call('HGET', RUN, 'state'), 0}

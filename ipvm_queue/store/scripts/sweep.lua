@@ -17,7 +17,7 @@ for _, q in ipairs({'0', '1'}) do
   if list and redis.call('ZCARD', RUN .. ':ready:' .. q) > 0 then
     local begun = tonumber(redis.call('HGET', RUN, 'begun') or '0')
     if redis.call('LLEN', list) == 0 and now - begun > tonumber(ARGV[4]) or now - begun > 10 * tonumber(ARGV[4]) then
-      redis.call('HSET', RUN, 'tickets:' .. q, 0)
+      redis.call('HSET', RUN, 'tickets:' .. q, 0, 'begun', now)
     end
     top_up(RUN, ID, q)
   end
