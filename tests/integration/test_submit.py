@@ -77,7 +77,7 @@ def test_what_a_promised_module_is_not_is_an_error_receipt(client, valued, add):
         },
     )
 
-    assert ["task/module", "task/function"] == [done[label].error["code"] for label in ("module", "name")]
+    assert [done[label].error["code"] for label in ("module", "name")] == ["task/module", "task/function"]
 
 
 def test_out_picks_one_of_several_values(client, numeric, add):
@@ -157,7 +157,7 @@ def test_waiting_ends_before_the_run_does(client, numeric):
     assert going.wait(60).status == "ok"
 
 
-def test_a_cancelled_run_begins_nothing_more(client, stack, numeric, add):
+def test_a_cancelled_run_begins_nothing_more(client, numeric, add):
     """Cancelling ends a run at once; what had not begun never begins."""
     base = salt()
     document = {"slow": numeric("slow", 300_000_000, base, maxGas=10**11), "after": add({"from": "slow"}, base)}

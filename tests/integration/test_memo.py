@@ -1,0 +1,99 @@
+"""Equal pure work is done once: memo across runs, single flight between them, twins within one."""
+
+from __future__ import annotations
+
+import pytest
+from modules import salt
+
+pytestmark = pytest.mark.integration
+
+LOOPS = 200_000_000
+SLOW_GAS = 10**11
+
+
+def messages(stack):
+    """Return how many broker messages have been published so far."""
+    return stack.redis.info("commandstats").get("cmdstat_lpush", {"calls": 0})["calls"]
+
+
+def receipts(done):
+    """Return a run's receipts by label."""
+    return {label: result.receipt for label, result in done.results().items()}
+
+
+def test_a_finished_job_costs_no_message_again(client, stack, add):
+    """Submitting a job again ends it at once, from its receipts, without a worker and without a broker message."""
+    base = salt()
+    document = {"a": add(base, 1), "b": add({"from": "a"}, 3)}
+    first = client.submit(document).wait(60)
+    before = messages(stack)
+
+    again = client.submit(document)
+
+    assert again.status == "ok"
+    assert messages(stack) == before
+    assert receipts(again) == receipts(first)
+    assert all(result.cached for result in again.results().values())
+
+
+def test_a_receipt_is_found_under_both_addresses(client, add):
+    """A task with promises is found by what it is made of, too; and after that under its own address."""
+    base = salt()
+    client.submit({"sum": add(base + 1, 7)}).wait(60)
+    document = {"a": add(base, 1), "b": add({"from": "a"}, 7)}
+
+    done = client.submit(document).wait(60)
+    again = client.submit(document)
+
+    assert done["b"].cached
+    assert again.status == "ok"
+
+
+def test_twins_in_one_run_share_a_receipt(client, add):
+    """Equal tasks of one run are computed once, also where only their values are equal; each is found afterwards."""
+    base = salt()
+    document = {"x": add(base, 5), "y": add(5, base), "one": add({"from": "x"}, 3), "two": add({"from": "y"}, 3)}
+    document |= {f"t{i}": add(base, 9) for i in range(200)}
+
+    done = client.submit(document).wait(60)
+
+    found = receipts(done)
+    assert len({found[f"t{i}"] for i in range(200)}) == 1
+    assert client.submit(document).status == "ok"
+
+
+def test_two_runs_compute_a_slow_task_once(client, numeric):
+    """Of two runs that need the same task at the same time, one computes it and the other gets its receipt."""
+    document = {"slow": numeric("slow", LOOPS, salt(), maxGas=SLOW_GAS)}
+
+    runs = [client.submit(document) for _ in range(4)]
+    ended = [run.wait(60) for run in runs]
+
+    assert len({run["slow"].receipt for run in ended}) == 1
+    assert sorted(run["slow"].cached for run in ended) == [False, True, True, True]
+
+
+def test_a_limit_that_was_hit_is_not_remembered(client, numeric):
+    """Running out of gas says nothing of the task: with more gas it runs again, and its value is remembered."""
+    base = salt()
+
+    poor = client.submit({"t": numeric("slow", 1_000_000, base, maxGas=1000)}).wait(60)
+    rich = client.submit({"t": numeric("slow", 1_000_000, base, maxGas=10**9)}).wait(60)
+
+    assert poor["t"].error["code"] == "wasm/out-of-gas"
+    assert (base, False) == (rich["t"].ok, rich["t"].cached)
+    assert poor["t"].task == rich["t"].task
+
+
+def test_a_forgotten_task_among_remembered_ones_runs_alone(client, add):
+    """Where one receipt in the middle was forgotten, only that task runs, and what stands after it stays settled."""
+    base = salt()
+    document = {"a": add(base, 1), "b": add({"from": "a"}, 2), "c": add({"from": "b"}, 3)}
+    first = client.submit(document).wait(60)
+    client.receipts.forget(first["b"].task)
+
+    again = client.submit(document).wait(60)
+
+    assert [again[label].cached for label in "abc"].count(True) >= 2
+    assert again["c"].receipt == first["c"].receipt
+    assert client.runs()[0].left == 0
