@@ -11,7 +11,7 @@ from ipvm_queue.crypto import load_signer
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.plan import Plan, compile_plan, load
 from ipvm_queue.queue import WorkQueue
-from ipvm_queue.run import Run, RunSummary, summarise
+from ipvm_queue.run import Run, RunSummary, Stores, summarise
 from ipvm_queue.settings import Settings
 from ipvm_queue.store import Keys, RedisBlocks, RedisReceipts, RedisRuns, Registry, connect
 from ipvm_queue.submission import bring_files, complete
@@ -106,7 +106,7 @@ class Client:
             workflow = document if isinstance(document, Workflow) else self.read(document, name=name)
             ready, brought = self._complete(workflow, folder, blocks)
             run, plan = self._queue.push(ready, self.subject, brought)
-        return Run(run, plan, self._runs, self.blocks, self._registry, self._queue)
+        return Run(run, plan, Stores(self._runs, self.blocks, self._registry, self._queue))
 
     def _complete(
         self, workflow: Workflow, folder: Path | None, blocks: Iterable[Block]
@@ -122,7 +122,7 @@ class Client:
         """Return a run by its id; raises `UsageError` for one that is not known."""
         header = self._runs.header(run)
         plan = load(self.blocks.get(header.plan), self.blocks.get)
-        return Run(run, plan, self._runs, self.blocks, self._registry, self._queue)
+        return Run(run, plan, Stores(self._runs, self.blocks, self._registry, self._queue))
 
     def runs(self, limit: int = 100) -> list[RunSummary]:
         """Return the runs opened last, newest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipvm_queue.errors import UsageError, WaitTimeoutError
 from ipvm_queue.ipld import Link, decode
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ipvm_queue.plan import Plan
     from ipvm_queue.queue import WorkQueue
     from ipvm_queue.store import Header, Record, RedisBlocks, RedisRuns, Registry, State
+    from ipvm_queue.ucan import Receipt
 
 _TICK = 1.0
 
@@ -40,9 +41,24 @@ class Tick:
     idle: tuple[str, ...]
 
 
+class _Receipts:
+    """The receipts of several tasks, fetched together when the first of them is asked for."""
+
+    def __init__(self, blocks: RedisBlocks, links: list[Link]) -> None:
+        self._blocks = blocks
+        self._links = links
+        self._envelopes: dict[Link, bytes] = {}
+
+    def read(self, link: Link) -> Receipt:
+        """Return a receipt."""
+        if not self._envelopes:
+            self._envelopes = dict(zip(self._links, self._blocks.get_many(self._links), strict=True))
+        return read(self._envelopes[link], trusted=True)
+
+
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """A task of a run. `state` is `waiting` until there is a receipt; `worker` is the DID of who signed it."""
+    """A task of a run. `state` is `waiting` until there is a receipt."""
 
     label: str
     task: Link
@@ -50,8 +66,24 @@ class TaskResult:
     receipt: Link | None = None
     out: dict[str, Value] | None = None
     cached: bool = False
-    worker: str | None = None
-    meta: dict[str, Any] = field(default_factory=dict)
+    receipts: _Receipts | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def worker(self) -> str | None:
+        """The DID of who ran it and signed the receipt."""
+        signed = self._signed()
+        return None if signed is None else signed.issuer
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the receipt says of how it ran: gas and engine."""
+        signed = self._signed()
+        return {} if signed is None else signed.meta
+
+    def _signed(self) -> Receipt | None:
+        if self.receipt is None or self.receipts is None:
+            return None
+        return self.receipts.read(self.receipt)
 
     @property
     def ok(self) -> Value:
@@ -88,19 +120,23 @@ def summarise(header: Header) -> RunSummary:
     return RunSummary(header.run, header.status, submitted, header.count, header.left, header.failed, header.requestor)
 
 
+class Stores(NamedTuple):
+    """What a run is looked at through."""
+
+    runs: RedisRuns
+    blocks: RedisBlocks
+    registry: Registry
+    queue: WorkQueue
+
+
 class Run:
     """A run on the queue; `run["label"].ok` is a task's value. Made by `Client.submit` and `Client.run`."""
 
-    def __init__(
-        self, run: str, plan: Plan, runs: RedisRuns, blocks: RedisBlocks, registry: Registry, queue: WorkQueue
-    ) -> None:
+    def __init__(self, run: str, plan: Plan, stores: Stores) -> None:
         self.id = run
-        self._queue = queue
         self.plan = plan
         self.workflow = plan.document
-        self._runs = runs
-        self._blocks = blocks
-        self._registry = registry
+        self._runs, self._blocks, self._registry, self._queue = stores
 
     @property
     def status(self) -> str:
@@ -111,7 +147,7 @@ class Run:
     def outcome(self) -> dict[str, Value] | None:
         """What the job's `catch` made of a failure, None where it made nothing."""
         outcome = self._runs.header(self.id).outcome
-        return None if outcome is None else decode(outcome)  # type: ignore[no-any-return]
+        return None if outcome is None else decode(outcome)
 
     def events(self, *, timeout: float | None = None) -> Iterator[RunEvent | Tick]:
         """Yield every task of the run as it ends, from the run's start to its end; a `Tick` a second in between.
@@ -166,28 +202,25 @@ class Run:
         number = self.plan.labels.get(label)
         if number is None:
             raise UsageError(f"run {self.id} has no task {label!r}", hint="ipvm run show lists them")
-        (record,) = self._runs.records(self.id, [number])
-        return self._result(number, record, None if record is None else self._blocks.get(record.receipt))
+        return self._results([number])[0]
 
     def results(self) -> dict[str, TaskResult]:
         """Return all tasks by label, in plan order."""
-        records = self._runs.records(self.id, list(range(self.plan.count)))
-        envelopes = iter(self._blocks.get_many([record.receipt for record in records if record is not None]))
-        results = (
-            self._result(number, record, None if record is None else next(envelopes))
-            for number, record in enumerate(records)
-        )
-        return {result.label: result for result in results}
+        return {result.label: result for result in self._results(list(range(self.plan.count)))}
 
-    def _result(self, number: int, record: Record | None, envelope: bytes | None) -> TaskResult:
+    def _results(self, numbers: list[int]) -> list[TaskResult]:
+        records = self._runs.records(self.id, numbers)
+        receipts = _Receipts(self._blocks, [record.receipt for record in records if record is not None])
+        return [self._result(number, record, receipts) for number, record in zip(numbers, records, strict=True)]
+
+    def _result(self, number: int, record: Record | None, receipts: _Receipts) -> TaskResult:
         node = self.plan.node(number)
-        if record is None or envelope is None:
+        if record is None:
             return TaskResult(node.label, node.task, "waiting")
-        receipt = read(envelope, trusted=True)
-        out = decode(self._blocks.get(receipt.out)) if isinstance(receipt.out, Link) else receipt.out
-        return TaskResult(
-            node.label, node.task, record.state, record.receipt, out, record.cached, receipt.issuer, receipt.meta
-        )
+        out = record.result
+        if isinstance(out, Link):
+            out = decode(self._blocks.get(out))
+        return TaskResult(node.label, node.task, record.state, record.receipt, out, record.cached, receipts)
 
     def _fresh(self, nodes: list[int], seen: set[int], *, only_cached: bool = False) -> Iterator[RunEvent]:
         nodes = [node for node in nodes if node not in seen]

@@ -2,10 +2,10 @@
 
 from ipvm_queue.ipld.block import Block
 from ipvm_queue.ipld.car import Car, CarLimits, car_parts, read_car, write_car
-from ipvm_queue.ipld.dagcbor import CODEC, MAX_BYTES, cid_of, decode, decode_own, encode, explain
+from ipvm_queue.ipld.dagcbor import CODEC, MAX_BYTES, cid_of, decode, decode_own, encode, encode_own, explain
 from ipvm_queue.ipld.dagjson import from_json, from_plain, to_json, to_plain
 from ipvm_queue.ipld.link import DAG_CBOR, DAG_PB, RAW, Link
-from ipvm_queue.ipld.value import MAX_DEPTH, Value, check
+from ipvm_queue.ipld.value import MAX_DEPTH, Value, check, check_depth
 
 __all__ = [
     "CODEC",
@@ -21,10 +21,12 @@ __all__ = [
     "Value",
     "car_parts",
     "check",
+    "check_depth",
     "cid_of",
     "decode",
     "decode_own",
     "encode",
+    "encode_own",
     "explain",
     "from_json",
     "from_plain",

@@ -41,6 +41,11 @@ def decode_own(data: bytes, max_depth: int) -> Value:
     return _loads(data, max_depth, _TAGS, None)
 
 
+def encode_own(value: Value) -> bytes:
+    """Return the DAG-CBOR of a value that is known to be IPLD, and not deep."""
+    return _dumps(value)
+
+
 def probe(data: bytes, max_depth: int) -> None:
     """Raise unless `data` begin with CBOR that keeps to `max_depth` and holds as much as it claims."""
     _loads(data, max_depth, _ANY_LINK, None)

@@ -60,6 +60,11 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPT
         raise CodecError(f"not DAG-CBOR: {explain(data) or error}") from error
 
 
+def encode_own(value: Value) -> bytes:
+    """Return the encoding of a value that this package has made of checked parts: IPLD throughout, and not deep."""
+    return codec.encode_own(value)
+
+
 def decode_own(data: bytes) -> Value:
     """Return the value of data that this package has encoded and whose CID has been verified since.
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode_own, encode
+from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode_own, encode_own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,7 +101,7 @@ class Plan:
     @cached_property
     def data(self) -> bytes:
         """The root block's bytes."""
-        return encode(
+        return encode_own(
             {
                 "v": VERSION,
                 "sub": self.subject,
@@ -164,7 +164,7 @@ def paginate(nodes: list[Node]) -> dict[Link, bytes]:
     """Return the page blocks of `nodes`, in order; no two are equal, for labels are unique. A small plan has none."""
     if len(nodes) <= PAGE:
         return {}
-    pages = (encode([list(node) for node in nodes[start : start + PAGE]]) for start in range(0, len(nodes), PAGE))
+    pages = (encode_own([list(node) for node in nodes[start : start + PAGE]]) for start in range(0, len(nodes), PAGE))
     return {Link.of(page, DAG_CBOR): page for page in pages}
 
 

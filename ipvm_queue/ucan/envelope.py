@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.crypto import principal, suite_of_header
 from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld import decode, decode_own, encode
+from ipvm_queue.ipld import decode, decode_own, encode_own
 
 if TYPE_CHECKING:
     from ipvm_queue.crypto import Signer
@@ -27,8 +27,8 @@ class Envelope:
 
 
 def seal(payload: Value, tag: str, signer: Signer) -> bytes:
-    """Return the envelope of `payload`, signed by `signer`, who must be its `iss`."""
-    body = encode({"h": signer.varsig, tag: payload})
+    """Return the envelope of `payload`, signed by `signer`, who must be its `iss`; it must be IPLD."""
+    body = encode_own({"h": signer.varsig, tag: payload})
     return _HEAD + signer.sign(body) + body
 
 

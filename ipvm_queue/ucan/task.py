@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ipvm_queue.ipld import cid_of
+from ipvm_queue.ipld import DAG_CBOR, Link, encode_own
 
 if TYPE_CHECKING:
-    from ipvm_queue.ipld import Link, Value
+    from ipvm_queue.ipld import Value
 
 WASM_RUN: Final = "/wasm/run"
 
 
 def task_link(subject: str, command: str, args: Value, nonce: bytes) -> Link:
-    """Return the Task CID of a command on a subject's resource."""
-    return cid_of({"sub": subject, "cmd": command, "args": args, "nonce": nonce})
+    """Return the Task CID of a command on a subject's resource; `args` must be IPLD."""
+    task = encode_own({"sub": subject, "cmd": command, "args": args, "nonce": nonce})
+    return Link.of(task, DAG_CBOR)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipvm_queue.ipld import Link
+from ipvm_queue.errors import LimitError
+from ipvm_queue.ipld import MAX_DEPTH, Link, check_depth
 from ipvm_queue.wasm import Limits
 
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Bounds
     from ipvm_queue.worker.tools import Tools
+
+MAX_RESULT_DEPTH: Final = MAX_DEPTH - 16  # a Result stands in a receipt, and in the arguments of others
 
 
 class Done(NamedTuple):
@@ -32,6 +35,10 @@ def execute(tools: Tools, command: str, args: Value, bounds: Bounds) -> Done:
         return _refused("task/function", "`func` came out as something that is no name of a function", "requestor")
     limits = Limits(gas=bounds.gas, memory=args.get("mem", bounds.memory), time=bounds.time)
     outcome = tools.wasm.run(module, function, params, limits)
+    try:
+        check_depth(outcome.out, max_depth=MAX_RESULT_DEPTH)
+    except LimitError as error:
+        return _refused("task/depth", f"the result is {error.message}", "guest")
     return Done(outcome.out, {"gas": outcome.gas, "engine": outcome.engine}, outcome.cacheable)
 
 

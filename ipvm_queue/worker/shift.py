@@ -13,7 +13,7 @@ from threading import Lock
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipvm_queue.ipld import Link, decode, encode
+from ipvm_queue.ipld import Link, decode_own, encode_own
 from ipvm_queue.store import Ask, Record, Settlement
 from ipvm_queue.store.runs import DEATH_LIMIT
 from ipvm_queue.ucan import issue, read, task_link
@@ -235,7 +235,7 @@ class Shift:
         return Known(receipt.link, "ok" if "ok" in result else "error", result)
 
     def _inline(self, out: Value) -> dict[str, Value]:
-        return decode(self._tools.blocks.get(out)) if isinstance(out, Link) else out  # type: ignore[no-any-return]
+        return decode_own(self._tools.blocks.get(out)) if isinstance(out, Link) else out  # type: ignore[no-any-return]
 
     # Running
 
@@ -262,7 +262,7 @@ class Shift:
     def _found(self, step: Step, data: bytes) -> Settlement:
         receipt = read(data, trusted=True)
         result = self._inline(receipt.out)
-        record = Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode(receipt.out))
+        record = Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode_own(receipt.out))
         return self._settled(step, record, result, b"", reusable=True)
 
     def _settled(
@@ -289,10 +289,10 @@ class Shift:
         )
 
     def _sign(self, task: Link, out: Value, state: State, meta: dict[str, Value]) -> tuple[Record, bytes]:
-        encoded = encode(out)
+        encoded = encode_own(out)
         if len(encoded) > INLINE:
             out = self._tools.stored.put(encoded, 0x71)
-            encoded = encode(out)
+            encoded = encode_own(out)
         link, receipt = issue(self._tools.signer, task, out, meta, int(time()))
         return Record(link, state, cached=False, out=encoded), receipt
 
