@@ -53,6 +53,29 @@ def resolve(template: Value, settled: Callable[[Link], Settled]) -> Value:
     return {key: resolve(item, settled) for key, item in template.items()}
 
 
+def is_promise(value: Value) -> bool:
+    """Whether `resolve` would put something else in the place of this value."""
+    if not isinstance(value, dict):
+        return False
+    if len(value) == 1:
+        return _is_promise(value) and isinstance(next(iter(value.values())), Link)
+    return len(value) == 2 and "out" in value and _is_promise(value.get("from"))  # noqa: PLR2004
+
+
+def awaited(template: Value) -> frozenset[Link]:
+    """Return the Tasks that the promises in `template` await."""
+    tasks: set[Link] = set()
+    ahead = [template]
+    while ahead:
+        item = ahead.pop()
+        if isinstance(item, list):
+            ahead.extend(item)
+        elif isinstance(item, dict):
+            tasks.update(item.values() if _is_promise(item) and is_promise(item) else ())
+            ahead.extend(item.values())
+    return frozenset(tasks)
+
+
 def _is_promise(value: Value) -> bool:
     return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in _BRANCHES
 

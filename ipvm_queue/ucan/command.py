@@ -1,0 +1,48 @@
+"""Commands: what may be done, as `/`-delimited paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ipvm_queue.ucan.errors import MalformedError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command; it covers itself and every command below it (UCAN Delegation 1.0 "Command").
+
+    Valid: `/` (all commands), `/crud`, `/crud/create`, `/a/b/c`.
+    Invalid: `crud` (no slash at its head), `/crud/` (one at its end), `/CRUD` (not lower case), `/crud//create` (an
+    empty segment).
+    """
+
+    segments: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Command:
+        """Return the command that `text` says; raises `MalformedError`."""
+        return _parse(text)
+
+    def proves(self, other: Command) -> bool:
+        """Whether whoever may do this may do `other`: segment by segment, so `/crypto` is not `/cryptocurrency`."""
+        return other.segments[: len(self.segments)] == self.segments
+
+    def __str__(self) -> str:
+        return "/" + "/".join(self.segments)
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> Command:
+    if not text.startswith("/"):
+        raise MalformedError(f"the command {text[:80]!r} does not begin with a slash")
+    if text == "/":
+        return Command(())
+    if text.endswith("/"):
+        raise MalformedError(f"the command {text[:80]!r} ends with a slash")
+    if text != text.lower():
+        raise MalformedError(f"the command {text[:80]!r} is not in lower case")
+    segments = tuple(text[1:].split("/"))
+    if "" in segments:
+        raise MalformedError(f"the command {text[:80]!r} has an empty segment")
+    return Command(segments)
