@@ -18,6 +18,7 @@ from wasmtime.component import ComponentInstanceType, FuncType, Linker, LinkerIn
 from ipvm_queue.wasm.faults import error_failure
 from ipvm_queue.wasm.host import charge_bytes, charge_call
 from ipvm_queue.wasm.outcome import CallError
+from ipvm_queue.wasm.scalars import MismatchError
 from ipvm_queue.wasm.wit import Budget, Integer, String, WitType, kind
 from ipvm_queue.wasm.wit_compound import Bytes
 
@@ -86,6 +87,8 @@ class ComponentLinker:
                 _end_borrows(context, args, count)
             except CallError as error:
                 host.failure = error
+            except MismatchError as error:
+                host.failure = CallError("input-limit", f"what {name} brings does not fit: {error}", "requestor")
             except Exception as error:  # noqa: BLE001 - nothing may unwind into the engine
                 host.failure = CallError("host", f"the import {name} failed: {error!r}", "runner")
             else:

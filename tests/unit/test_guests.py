@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 GUESTS = ROOT / "examples" / "guests"
 DOCUMENTS = sorted(path for path in ROOT.glob("examples/*/*.json") if path.parent.name in {"pipeline", "errors"})
+LARGE = bytes(5 << 20)
 LIMITS = Limits(gas=50_000_000, memory=16 << 20, time=60.0)
 SPEC_GAS = 4_600  # what the specification's example gives its jobs
 FAILURE = {
@@ -39,6 +40,7 @@ FAILURE = {
 def call(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Value]]:
     """Call a guest by the name of its file, and return its Result."""
     blocks = {Link.of(path.read_bytes()): path.read_bytes() for path in GUESTS.glob("*.wasm")}
+    blocks[Link.of(LARGE)] = LARGE
 
     def get_block(cid: Link) -> bytes:
         if cid not in blocks:
@@ -218,6 +220,14 @@ def test_load_reads_a_block(call):
     assert call("load.wasm", "load", {"cid": Link.of(data)}) == {"ok": data}
     assert call("load.wasm", "load", str(Link.of(data))) == {"ok": data}
     assert call("load.wasm", "load", Link.of(b"not there"))["error"]["code"] == "wasm/missing-block"
+
+
+def test_load_cannot_take_a_block_that_is_too_large(call):
+    """A block larger than what may cross into a component ends the call with its own code, not with the runner's."""
+    error = call("load.wasm", "load", Link.of(LARGE))["error"]
+
+    assert error["code"] == "wasm/input-limit"
+    assert error["fault"] == "requestor"
 
 
 def test_the_readme_of_the_guests_names_each_of_them():
