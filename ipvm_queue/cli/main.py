@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "block": "block:block",
     "memo": "memo:memo",
     "key": "key:key",
+    "ucan": "ucan:ucan",
     "doctor": "doctor:doctor",
     "completion": "completion:completion",
 }

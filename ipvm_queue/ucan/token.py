@@ -77,7 +77,7 @@ class Token:
 
 def principal_of(did: str) -> tuple[Suite, Any]:
     """Return suite and key of a DID, whose fragment does not count; raises `UnsupportedDIDError`."""
-    if len(did) > _MAX_DID:
+    if len(did) > _MAX_DID or not did.isascii() or not did.isprintable():
         raise UnsupportedDIDError(f"not a DID that can be used here: {did[:80]!r}")
     try:
         return principal(without_fragment(did))
