@@ -191,8 +191,7 @@ def _address(task: Task, subject: str, addresses: dict[str, _Address]) -> _Addre
 def _promises(task: Task) -> list[Promise]:
     found: list[Promise] = []
     pending: list[Any] = [task.resource, task.func, task.args]
-    while pending:
-        value = pending.pop()
+    for value in pending:  # it grows while it is walked
         if isinstance(value, Promise):
             found.append(value)
         elif isinstance(value, list):

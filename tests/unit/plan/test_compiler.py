@@ -1,0 +1,159 @@
+"""Workflow → Plan: numbers, addresses, edges."""
+
+from __future__ import annotations
+
+from time import process_time
+
+import pytest
+
+from ipvm_queue.ipld import DAG_CBOR, Link, cid_of, decode
+from ipvm_queue.plan import Bounds, Plan, compile_plan, load
+from ipvm_queue.ucan import task_link
+from ipvm_queue.workflow import read
+
+QUEUE = "did:key:z6Mkqueue"
+MODULE = Link.of(b"a module")
+DOCUMENT = Link.of(b"a document", DAG_CBOR)
+
+
+def job(*args, func="f", **more):
+    """Return a Wasm job."""
+    return {"type": "wasm/1.0", "with": str(MODULE), "func": func, "input": list(args), **more}
+
+
+def plan_of(jobs, **header) -> Plan:
+    """Return the plan of a map of jobs."""
+    document = {"header": header, "jobs": jobs} if header else jobs
+    return compile_plan(read(document), QUEUE, DOCUMENT).plan
+
+
+def test_nodes_stand_after_what_they_wait_for():
+    """The order is topological, and document order among equals."""
+    plan = plan_of({"c": job({"from": "b"}), "a": job(1), "b": job({"from": "a"}), "d": job(2)})
+
+    assert [node.label for node in plan] == ["a", "d", "b", "c"]
+    for number, node in enumerate(plan):
+        assert all(source < number for source in node.predecessors)
+
+
+def test_a_task_without_promises_has_the_cid_of_sub_cmd_args_nonce():
+    """The Task CID is what UCAN Invocation says, with an empty nonce for pure work."""
+    (node,) = plan_of({"a": job(1, {"x": "y"})})
+    task = {
+        "sub": QUEUE,
+        "cmd": "/wasm/run",
+        "args": {"mod": MODULE, "fun": "f", "params": [1, {"x": "y"}]},
+        "nonce": b"",
+    }
+
+    assert cid_of(task) == node.task
+    assert node.is_static
+
+
+def test_a_promise_becomes_an_await_on_the_task_it_waits_for():
+    """A promise by label, at any depth, stands in the args as the CID of that label's Task."""
+    plan = plan_of({"a": job(1), "b": job({"deep": [{"from": "a"}]}, {"await/error": {"from": "a"}})})
+    a, b = plan
+
+    assert [{"deep": [{"await/ok": a.task}]}, {"await/error": a.task}] == b.args["params"]
+    assert [[0, a.task]] == b.inputs
+    assert a.targets == [[1, 1, 0]]
+
+
+def test_the_index_of_a_return_value_stands_beside_its_promise():
+    """`out` is kept with the promise that it belongs to."""
+    a, b = plan_of({"a": job(1), "b": job({"from": "a", "out": 2})})
+
+    assert [{"from": {"await/ok": a.task}, "out": 2}] == b.args["params"]
+
+
+def test_a_promise_by_the_cid_of_an_own_task_is_an_edge():
+    """A Task of the same document awaited by CID is waited for like one awaited by label."""
+    task = task_link(QUEUE, "/wasm/run", {"mod": MODULE, "fun": "f", "params": [1]}, b"")
+    plan = plan_of({"b": job({"await/ok": task}), "a": job(1)})
+
+    assert [node.label for node in plan] == ["a", "b"]
+    assert plan.node(1).awaits == []
+    assert plan.node(1).predecessors == [0]
+
+
+def test_a_promise_by_the_cid_of_a_strange_task_is_awaited():
+    """A Task of another run makes no edge; the node waits for its receipt."""
+    strange = Link.of(b"strange", DAG_CBOR)
+    (node,) = plan_of({"a": job({"await/*": strange})})
+
+    assert node.awaits == [strange]
+    assert node.predecessors == []
+    assert not node.is_static
+
+
+def test_a_memory_limit_of_its_own_is_part_of_a_task():
+    """A guest sees where its memory ends: another limit is another Task, another gas is not."""
+    plain, memory, gas = (
+        plan_of({"a": job(1, **{"ipvm/config": config})}).node(0)
+        for config in ({}, {"memory": [1, "mega", "bytes"]}, {"gas": 7})
+    )
+
+    assert memory.task != plain.task
+    assert gas.task == plain.task
+
+
+def test_on_makes_conditions_and_handles():
+    """`on` makes edges with a branch, and an error that has a handler does not fail the run."""
+    plan = plan_of({"a": job(1, on={"error": ["b"], "success": ["c"]}), "b": job(2), "c": job(3)})
+    a, b, c = plan
+
+    assert b.when == [[0, "error"]]
+    assert c.when == [[0, "ok"]]
+    assert a.handled
+    assert not b.handled
+    assert b.inputs == []
+
+
+def test_equal_work_under_two_labels_has_one_task():
+    """Two labels with the same call share an address, and each stays a node of its own."""
+    one, two = plan_of({"a": job(1), "b": job(1)})
+
+    assert one.task == two.task
+
+
+def test_the_catch_handler_is_the_last_node_and_does_not_count():
+    """The handler stands behind the others and is fed by none."""
+    plan = plan_of({"a": job(1)}, catch={"type": "wasm/1.0", "with": str(MODULE), "func": "g", "input": []})
+
+    assert plan.count == 1
+    assert plan.has_catch
+    assert [node.label for node in plan] == ["a", "catch"]
+    assert plan.labels == {"a": 0}
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 300])
+def test_a_plan_reads_back_from_its_blocks(count):
+    """Root and pages hold the whole plan; a small one needs no page."""
+    compiled = compile_plan(
+        read({f"t{i}": job({"from": f"t{i - 1}"} if i else 0) for i in range(count)}), QUEUE, DOCUMENT
+    )
+    plan, pages = compiled
+    again = load(plan.data, pages.__getitem__)
+
+    assert list(again) == list(plan)
+    assert again.link == plan.link
+    assert again.bounds == (Bounds(300.0, 64 * 1024 * 1024, 10_000_000, 10_000_000),)
+    assert bool(pages) == (count > 64)
+    assert all(cid.matches(data) for cid, data in pages.items())
+    assert decode(plan.data)["count"] == count
+
+
+def test_compiling_is_linear():
+    """Eight times the tasks and edges cost about eight times the time, not sixty-four."""
+
+    def seconds(count):
+        workflow = read({f"t{i}": job({"from": f"t{i // 2}"} if i else 0, i) for i in range(count)})
+        best = 1e9
+        for _ in range(3):
+            start = process_time()
+            compile_plan(workflow, QUEUE, DOCUMENT)
+            best = min(best, process_time() - start)
+        return best
+
+    assert seconds(16_000) < 24 * seconds(2_000)

@@ -1,0 +1,89 @@
+"""Blocks: the same promises in memory, in Redis, and with a directory in front."""
+
+from __future__ import annotations
+
+import pytest
+
+from ipvm_queue.errors import BlockError, MissingBlockError
+from ipvm_queue.ipld import Link
+from ipvm_queue.store import DirectoryBlocks, Keys, MemoryBlocks, RedisBlocks, connect
+
+DATA = bytes(range(256)) * 32
+CID = Link.of(DATA)
+
+
+@pytest.fixture(params=["memory", "redis", "directory"])
+def blocks(request, tmp_path):
+    """Return an empty store of each kind."""
+    if request.param == "memory":
+        return MemoryBlocks()
+    if request.param == "directory":
+        return DirectoryBlocks(tmp_path / "blocks", MemoryBlocks())
+    stack = request.getfixturevalue("stack")
+    return RedisBlocks(connect(stack.url), Keys(f"blocks-{tmp_path.name}"))
+
+
+def test_what_was_put_can_be_got(blocks):
+    """A block comes back by its CID, and its size is known."""
+    blocks.put_many({CID: DATA})
+
+    assert blocks.get(CID) == DATA
+    assert blocks.size(CID) == len(DATA)
+
+
+def test_an_empty_block_is_a_block(blocks):
+    """No bytes are not no block."""
+    empty = Link.of(b"")
+
+    assert blocks.size(empty) is None
+    blocks.put_many({empty: b""})
+
+    assert blocks.get(empty) == b""
+    assert blocks.size(empty) == 0
+
+
+def test_a_missing_block_is_an_error(blocks):
+    """What is not stored is said to be missing, by its CID."""
+    with pytest.raises(MissingBlockError, match=str(CID)):
+        blocks.get(CID)
+
+
+def test_bytes_that_are_not_the_cids_are_not_stored(blocks):
+    """Nobody can put other bytes under a CID."""
+    with pytest.raises(BlockError):
+        blocks.put_many({CID: b"other"})
+
+    assert blocks.size(CID) is None
+
+
+def test_bytes_that_changed_in_redis_are_refused(stack):
+    """A block is verified when it is read, not when it is believed."""
+    keys = Keys("changed")
+    stack.redis.set(keys.block(CID), b"changed")
+
+    with pytest.raises(BlockError, match="do not hash"):
+        RedisBlocks(connect(stack.url), keys).get(CID)
+
+
+def test_a_lifetime_is_kept(stack):
+    """A block with a lifetime lapses."""
+    blocks = RedisBlocks(connect(stack.url), Keys("lifetime"), 60.0)
+    blocks.put_many({CID: DATA})
+
+    assert 59_000 < stack.redis.pttl(Keys("lifetime").block(CID)) <= 60_000
+
+
+def test_the_directory_serves_what_the_store_behind_has_lost(tmp_path):
+    """A large block that was read once is there without the store behind; a damaged file is read anew."""
+    behind = MemoryBlocks()
+    behind.put_many({CID: DATA})
+    blocks = DirectoryBlocks(tmp_path, behind)
+    blocks.get(CID)
+    alone = DirectoryBlocks(tmp_path, MemoryBlocks())
+
+    assert alone.get(CID) == DATA
+
+    (tmp_path / CID.key).write_bytes(b"damaged")
+
+    assert blocks.get(CID) == DATA
+    assert alone.get(CID) == DATA

@@ -1,0 +1,40 @@
+"""Connections: errors that a user can read."""
+
+from __future__ import annotations
+
+import pytest
+
+from ipvm_queue.errors import UnavailableError, UsageError
+from ipvm_queue.store import connect, hide_password
+
+
+def test_a_broker_that_is_not_there_is_said_to_be_away():
+    """A refused connection is one sentence with the address, without the password."""
+    redis = connect("redis://user:secret@127.0.0.1:1/0", retries=1)
+
+    with pytest.raises(UnavailableError, match=r"no broker answers at redis://user:…@127\.0\.0\.1:1/0") as caught:
+        redis.get("x")
+    with pytest.raises(UnavailableError):
+        redis.pipeline(transaction=False).get("x").execute()
+
+    assert "secret" not in str(caught.value)
+    redis.close()
+
+
+def test_another_kind_of_url_is_refused():
+    """Only Redis is spoken."""
+    with pytest.raises(UsageError, match="not a Redis URL"):
+        connect("amqp://localhost")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://h:1/0", "redis://h:1/0"),
+        ("redis://:p@h:1/0", "redis://:…@h:1/0"),
+        ("redis://u:p@h/0", "redis://u:…@h/0"),
+    ],
+)
+def test_passwords_are_hidden(url, shown):
+    """What is shown of a URL has no password."""
+    assert hide_password(url) == shown

@@ -1,0 +1,33 @@
+"""Who is there."""
+
+from __future__ import annotations
+
+from time import time
+
+from ipvm_queue.store import Keys, Registry, Worker, connect
+
+
+def test_slots_add_up_over_live_workers(stack):
+    """Scripts see how many processes consume a queue; who has not spoken lately is forgotten."""
+    keys = Keys("registry")
+    registry = Registry(connect(stack.url), keys)
+    old = Worker("old@a", "did:key:o", ["q"], 9, time() - 60)
+    registry.beat(old)
+    for name, queues, slots in (("one@a", ["q"], 2), ("two@b", ["q", "r"], 3)):
+        registry.beat(Worker(name, "did:key:w", queues, slots, time()))
+
+    assert [worker.name for worker in registry.workers()] == ["one@a", "two@b"]
+    assert stack.redis.get(keys.slots("q")) == b"5"
+    assert stack.redis.get(keys.slots("r")) == b"3"
+
+    registry.leave("two@b")
+
+    assert [worker.name for worker in registry.workers()] == ["one@a"]
+
+
+def test_the_first_did_stays(stack):
+    """A queue has one DID: whoever asks later learns the first."""
+    registry = Registry(connect(stack.url), Keys("subject"))
+
+    assert registry.subject("did:key:first") == "did:key:first"
+    assert registry.subject("did:key:second") == "did:key:first"
