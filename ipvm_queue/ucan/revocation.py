@@ -70,14 +70,13 @@ def read_revocation(authority: Authority, tokens: Mapping[Link, bytes], validato
 def _check_upstream(revoker: str, path: Sequence[Delegation], token: Link) -> None:
     """Raise unless `revoker` issued a delegation of a whole chain that ends with the revoked one."""
     subject = path[-1].sub
-    if subject is not None:
-        check_path(subject, path)
     if subject is None or not any(is_same(delegation.iss, revoker) for delegation in path):
         raise InvalidClaimError(
             f"{revoker} issued neither the delegation nor one that it follows from",
             hint="revoke with the key of its issuer, or send 'path' from the subject on",
             token=token,
         )
+    check_path(subject, path)
     for before in path:
         if not (before.cmd.proves(path[-1].cmd) or path[-1].cmd.proves(before.cmd)):
             raise InvalidClaimError(
