@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ipvm_queue.errors import UsageError, WaitTimeoutError
+from ipvm_queue.errors import UnavailableError, UsageError, WaitTimeoutError
 from ipvm_queue.ipld import Link, decode
 from ipvm_queue.ucan import read
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Plan
     from ipvm_queue.queue import WorkQueue
-    from ipvm_queue.store import Header, Record, RedisBlocks, RedisRuns, Registry, State
+    from ipvm_queue.store import Header, Progress, Record, RedisBlocks, RedisRuns, Registry, State
     from ipvm_queue.ucan import Receipt
 
-_TICK = 1.0
+_TICK: Final = 1.0
+_AWAY: Final = 10.0  # seconds; a broker that is started anew is back within them
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,13 @@ class RunEvent:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Nothing has happened for a second; `idle` names the queues that this run needs and no worker consumes."""
+    """Nothing has happened for a second.
+
+    `idle` names the queues that this run needs and no worker consumes, `away` says that the broker does not answer.
+    """
 
     idle: tuple[str, ...]
+    away: bool = False
 
 
 class _Receipts:
@@ -152,42 +157,69 @@ class Run:
     def events(self, *, timeout: float | None = None) -> Iterator[RunEvent | Tick]:
         """Yield every task of the run as it ends, from the run's start to its end; a `Tick` a second in between.
 
-        Raises `WaitTimeoutError` when `timeout` seconds are over before the run is.
+        Raises `WaitTimeoutError` when `timeout` seconds are over before the run is, `UnavailableError` when the broker
+        stays away, or has come back without the run.
         """
-        deadline = None if timeout is None else monotonic() + timeout
         seen: set[int] = set()
-        position = b"0"
         yield from self._fresh(list(range(self.plan.count)), seen, only_cached=True)
-        while True:
-            patience = _TICK if deadline is None else min(_TICK, deadline - monotonic())
-            if patience <= 0:
-                raise WaitTimeoutError(
-                    f"run {self.id} goes on after {timeout:g} seconds", hint=f"ipvm run watch {self.id}", run=self.id
-                )
-            entries = list(self._runs.progress(self.id, position, patience))
-            settled = [node for entry in entries for node, _, _ in entry.settled if node < self.plan.count]
-            yield from self._fresh(settled, seen)
-            if any(entry.end is not None for entry in entries):
-                return
-            if entries:
-                position = entries[-1].position
+        for each in self._progress(timeout):
+            if isinstance(each, Tick):
+                yield each
             else:
-                yield Tick(self._idle())
+                settled = [node for node, _, _ in each.settled if node < self.plan.count]
+                yield from self._fresh(settled, seen)
 
     def wait(self, timeout: float | None = None) -> Run:
-        """Return when the run is over; raises `WaitTimeoutError` after `timeout` seconds, the run goes on."""
+        """Return when the run is over; raises what `events` raises."""
+        for _ in self._progress(timeout):
+            pass
+        return self
+
+    def _progress(self, timeout: float | None) -> Iterator[Progress | Tick]:
+        """Yield the entries of the run's event stream to its end, or a `Tick` for a second without one."""
         deadline = None if timeout is None else monotonic() + timeout
         position = b"0"
+        answered = monotonic()
+        over = False
         while True:
             patience = _TICK if deadline is None else min(_TICK, deadline - monotonic())
             if patience <= 0:
                 raise WaitTimeoutError(
                     f"run {self.id} goes on after {timeout:g} seconds", hint=f"ipvm run watch {self.id}", run=self.id
                 )
-            for entry in self._runs.progress(self.id, position, patience):
+            try:
+                entries = list(self._runs.progress(self.id, position, patience))
+                quiet = None if entries else Tick(self._idle())
+                ended = not entries and self._is_over()
+            except UnavailableError as error:
+                if monotonic() - answered > _AWAY:
+                    hint = f"when it is back: ipvm run watch {self.id}"
+                    raise UnavailableError(error.message, hint=hint, run=self.id) from error
+                yield Tick((), away=True)
+                sleep(patience)
+                continue
+            answered = monotonic()
+            if quiet is not None:
+                if over:  # and no entry said so: the stream has lapsed
+                    return
+                over = ended
+                yield quiet
+            for entry in entries:
+                yield entry
                 if entry.end is not None:
-                    return self
+                    return
                 position = entry.position
+
+    def _is_over(self) -> bool:
+        """Whether the run has ended; raises `UnavailableError` where the broker has lost it."""
+        try:
+            return self.status != "running"
+        except UsageError as error:
+            raise UnavailableError(
+                f"the broker has lost run {self.id}",
+                hint="submit the job again; ipvm doctor says whether the broker keeps what it holds",
+                run=self.id,
+            ) from error
 
     def cancel(self, reason: str = "") -> str:
         """End the run before its time; tasks that have not begun never will. Return the state it was in."""

@@ -101,6 +101,8 @@ def from_where(run: Run, event: RunEvent) -> str:
 
 def waiting(tick: Tick) -> str:
     """Return why nothing happens, if it is known."""
+    if tick.away:
+        return "waiting: the broker does not answer"
     return f"waiting: no worker is consuming {', '.join(tick.idle)}" if tick.idle else ""
 
 

@@ -9,7 +9,7 @@ from ipvm_queue.cli.answer import answer, brief, is_json, line
 from ipvm_queue.cli.exits import IN_DOUBT, INTERRUPTED, OK, RUN_FAILED
 from ipvm_queue.cli.progress import follow
 from ipvm_queue.embedded import log_of
-from ipvm_queue.errors import InDoubtError, IpvmError, WaitTimeoutError
+from ipvm_queue.errors import InDoubtError, IpvmError, UnavailableError, WaitTimeoutError
 
 if TYPE_CHECKING:
     from ipvm_queue.client import Client
@@ -38,6 +38,12 @@ def wait(run: Run, client: Client, timeout: float | None, *, as_json: bool) -> i
         follow(run, timeout, None if client.settings.broker_url else log_of(client.settings, "worker"))
     except WaitTimeoutError as error:
         return conclude(run, as_json=as_json, ended=error if run.status == "running" else None)
+    except UnavailableError as error:
+        if as_json:
+            fault = error.as_dict()
+            answer({"run": run.id, "workflow": run.workflow, "status": "unavailable", "error": fault, "tasks": {}})
+        words.error(error)
+        return error.exit_code
     except KeyboardInterrupt:
         words.say(f"\ninterrupted; run {run.id} goes on: ipvm run watch {run.id}{only_while_up(client)}")
         return INTERRUPTED

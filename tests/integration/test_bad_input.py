@@ -6,11 +6,13 @@ import json
 
 import pytest
 from modules import numbers, salt
+from stack import Stack
 
 from ipvm_queue import Client
 from ipvm_queue.crypto import Signer
 from ipvm_queue.errors import DocumentError, IpvmError, LimitError, SignatureError, UnavailableError
 from ipvm_queue.ipld import Link
+from ipvm_queue.run import Tick
 from ipvm_queue.settings import Settings
 from ipvm_queue.workflow import sign, to_document
 
@@ -99,7 +101,7 @@ def test_a_block_that_is_no_wasm(known, stack):
     text = known.blocks.put(b"plain text")
     before = snapshot(stack)
 
-    with pytest.raises(DocumentError, match="Wasm|module"):
+    with pytest.raises(DocumentError, match=r"Wasm|module"):
         known.submit({"a": job(**{"with": text})})
 
     assert snapshot(stack) == before
@@ -132,7 +134,7 @@ def test_too_deep_a_document(known, stack):
     """A document nested deeper than the limit is refused without recursion."""
     before = snapshot(stack)
 
-    with pytest.raises((LimitError, DocumentError), match="deep|nest"):
+    with pytest.raises((LimitError, DocumentError), match=r"deep|nest"):
         known.submit(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
 
     assert snapshot(stack) == before
@@ -143,7 +145,7 @@ def test_no_broker_at_submit(tmp_path):
     keys = {name: tmp_path / f"{name}.pem" for name in ("key", "worker_key", "queue_key")}
     settings = Settings(broker_url="redis://127.0.0.1:1/0", data_dir=tmp_path, cache_dir=tmp_path, **keys)
 
-    with Client(settings=settings) as client, pytest.raises(UnavailableError, match="127.0.0.1:1") as raised:
+    with Client(settings=settings) as client, pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1") as raised:
         client.submit({"a": job()})
 
     assert raised.value.exit_code == 6
@@ -157,6 +159,45 @@ def test_a_broker_that_dies_while_waiting(idle):
         idle.kill("valkey")
 
         with pytest.raises(UnavailableError, match="no broker answers"):
+            going.wait(60)
+
+
+@pytest.fixture
+def durable(tmp_path):
+    """Return a queue whose Valkey keeps what it holds over its own death."""
+    stack = Stack(tmp_path / "durable", aof=True, lease=1.0)
+    try:
+        stack.start_valkey()
+        yield stack
+    finally:
+        stack.stop()
+
+
+def test_a_broker_that_comes_back_while_waiting(durable):
+    """A wait goes on over a broker that is started anew with what it kept, and says meanwhile that it is away."""
+    with durable.client() as client:
+        client.blocks.put(numbers())
+        going = client.submit({"a": job()})
+        events = going.events(timeout=60)
+        next(events)
+        durable.kill("valkey")
+        away = next(event for event in events if event.away)
+        durable.start_valkey()
+        durable.start_worker("late")
+        ended = [event.label for event in events if not isinstance(event, Tick)]
+
+    assert away.idle == ()
+    assert ended == ["a"]
+
+
+def test_a_broker_that_comes_back_empty_while_waiting(idle):
+    """A wait ends with an error where the broker has lost the run, instead of waiting for ever."""
+    with idle.client() as client:
+        client.blocks.put(numbers())
+        going = client.submit({"a": job()})
+        idle.redis.flushall()
+
+        with pytest.raises(UnavailableError, match=f"lost run {going.id}"):
             going.wait(60)
 
 
