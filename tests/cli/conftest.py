@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from commands import BIN
 
 from ipvm_queue.cli import exits
 from ipvm_queue.cli.main import ipvm
 from ipvm_queue.cli.submit import submit
 from ipvm_queue.embedded import Embedded
 from ipvm_queue.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
-PIPELINE = ROOT / "examples" / "pipeline" / "job.json"
 
 
 @dataclass

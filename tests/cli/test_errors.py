@@ -8,7 +8,7 @@ import subprocess
 
 import click
 import pytest
-from conftest import BIN, PIPELINE
+from commands import BIN, PIPELINE
 
 from ipvm_queue.cli import exits
 

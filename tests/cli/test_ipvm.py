@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import BIN, PIPELINE, ROOT
+from commands import BIN, PIPELINE, ROOT
 from processes import processes, wait_until_gone
 
 from ipvm_queue.crypto import load_signer
@@ -125,7 +125,7 @@ def test_an_unknown_run_is_an_error(call):
 @integration
 @on_stack
 def test_a_run_is_cancelled(call, write):
-    """A cancelled run ends, says so, and `show` exits with 1."""
+    """A cancelled run ends, says so and why, and `show` exits with 1."""
     job = {"type": "wasm/1.0", "with": f"file:{FAULTS}", "func": "spin", "maxGas": 10**10}
     later = {"type": "wasm/1.0", "with": f"file:{FAULTS}", "func": "divide", "input": [{"from": "a"}, 1]}
     run = call("ipvm-submit", write("job.json", {"a": job, "b": later}), "--no-wait").out.strip()
@@ -136,6 +136,7 @@ def test_a_run_is_cancelled(call, write):
     shown = call("ipvm", "run", "show", run, "--json")
     assert shown.code == 1
     assert shown.json["error"]["code"] == "cancelled"
+    assert shown.json["error"]["message"] == f"run {run} was cancelled: enough"
 
 
 @integration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 
-from conftest import ROOT
+from commands import ROOT
 
 
 def test_the_reference_is_up_to_date():

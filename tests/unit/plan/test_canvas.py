@@ -6,18 +6,11 @@ import json
 
 from celery import Celery
 from celery.canvas import Signature, _chain, _chord
-from test_compiler import MODULE, job, plan_of
+from plans import DIAMOND, MODULE, job, plan_of
 
 from ipvm_queue.plan.canvas import compile_canvas, message
 
 APP = Celery("test", set_as_current=False)
-DIAMOND = {
-    "top": job(1),
-    "left": job({"from": "top"}),
-    "right": job({"from": "top"}, 2),
-    "end": job({"from": "left"}, {"from": "right"}),
-    "tail": job({"from": "end"}),
-}
 
 
 def members(signature):

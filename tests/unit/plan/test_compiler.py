@@ -5,26 +5,12 @@ from __future__ import annotations
 from time import process_time
 
 import pytest
+from plans import DOCUMENT, MODULE, QUEUE, job, plan_of
 
 from ipvm_queue.ipld import DAG_CBOR, Link, cid_of, decode
-from ipvm_queue.plan import Bounds, Plan, compile_plan, load
+from ipvm_queue.plan import Bounds, compile_plan, load
 from ipvm_queue.ucan import task_link
 from ipvm_queue.workflow import read
-
-QUEUE = "did:key:z6Mkqueue"
-MODULE = Link.of(b"a module")
-DOCUMENT = Link.of(b"a document", DAG_CBOR)
-
-
-def job(*args, func="f", **more):
-    """Return a Wasm job."""
-    return {"type": "wasm/1.0", "with": str(MODULE), "func": func, "input": list(args), **more}
-
-
-def plan_of(jobs, **header) -> Plan:
-    """Return the plan of a map of jobs."""
-    document = {"header": header, "jobs": jobs} if header else jobs
-    return compile_plan(read(document), QUEUE, DOCUMENT).plan
 
 
 def test_nodes_stand_after_what_they_wait_for():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from test_canvas import DIAMOND
-from test_compiler import job, plan_of
+from plans import DIAMOND, job, plan_of
 
 from ipvm_queue.plan.draw import as_dot, as_mermaid, as_table, as_text
 

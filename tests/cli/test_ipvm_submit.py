@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BIN, PIPELINE, ROOT
+from commands import BIN, PIPELINE, ROOT
 from processes import processes, wait_until_gone
 
 from ipvm_queue.embedded import Embedded
