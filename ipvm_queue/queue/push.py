@@ -75,11 +75,14 @@ class WorkQueue:
         return Pushed(run, plan)
 
     def resume(self, run: str, plan: Plan, requestor: str) -> None:
-        """Open a run again from its plan and receipts, whatever else of it was lost or cancelled."""
+        """Open a run again from its plan and receipts, whatever else of it was lost or cancelled.
+
+        It is withdrawn first, so that what is read here is all that settles before it is open again.
+        """
+        self._runs.withdraw(run)
         records = self._runs.records(run, list(range(plan.count)))
         settled = {number: record for number, record in enumerate(records) if record is not None}
         opening = self._opening(plan, requestor, settled)
-        self._runs.withdraw(run)
         self._runs.open(run, opening, lifetime=self._run_lifetime)
 
     def _opening(self, plan: Plan, requestor: str, had: Mapping[int, Record] = _NOTHING) -> Opening:

@@ -32,7 +32,7 @@ NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 class Grant(NamedTuple):
-    """What a worker may do: the run's state (`running`, `done`, `cancelled`, `gone`) and nodes leased to it.
+    """What a worker may do: the run's state (as in `prelude.lua`, or `gone`) and nodes leased to it.
 
     `careful` says that a guest of this run has killed its worker, `nodes` are pairs of node number and death points
     (how much speaks for its being that guest).
@@ -205,22 +205,14 @@ class RedisRuns:
         return {name: value for name, value in fields.items() if value is not None}
 
     def withdraw(self, run: str) -> None:
-        """Forget all of a run but its header and what has settled, so that it can be opened again."""
+        """Take a run from the workers, so that nothing of it settles any more and it can be opened again.
+
+        Its header and what has settled stay; until then it counts as cancelled.
+        """
         key = self._keys.run(run)
         pipeline = self._redis.pipeline(transaction=True)
-        fields = (
-            "state",
-            "status",
-            "begun",
-            "crashes",
-            "catch",
-            "first",
-            "outcome",
-            "reason",
-            "tickets:0",
-            "tickets:1",
-        )
-        pipeline.hdel(key, *fields)
+        pipeline.hset(key, mapping={"state": "withdrawn", "status": "cancelled"})
+        pipeline.hdel(key, "begun", "crashes", "catch", "first", "outcome", "reason", "tickets:0", "tickets:1")
         parts = ("arrived", "ready:0", "ready:1", "leases", "claims", "waiting", "since", "deaths", "events")
         pipeline.delete(*(f"{key}:{part}" for part in parts))
         pipeline.execute()

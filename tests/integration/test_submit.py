@@ -6,6 +6,7 @@ import pytest
 from modules import salt
 
 from ipvm_queue.errors import UsageError, WaitTimeoutError
+from ipvm_queue.store import Keys, RedisRuns
 from ipvm_queue.ucan import read
 
 pytestmark = pytest.mark.integration
@@ -183,6 +184,20 @@ def test_a_cancelled_run_can_be_resumed(client, numeric, add):
 
     assert going.wait(60).status == "ok"
     assert 2 * base + 1 == going["after"].ok
+
+
+def test_a_resume_that_was_cut_short_is_done_again(stack, client, add):
+    """A run whose submitter died between withdrawing it and opening it again counts as cancelled, and is resumed."""
+    base = salt()
+    done = run(client, {"a": add(base, 1)})
+    RedisRuns(stack.redis, Keys(stack.settings.queue), lease=1.0, receipt_lifetime=None).withdraw(done.id)
+
+    cut = client.run(done.id)
+    assert cut.status == "cancelled"
+    cut.resume()
+
+    assert cut.wait(60).status == "ok"
+    assert base + 1 == cut["a"].ok
 
 
 def test_runs_are_found_again(client, add):

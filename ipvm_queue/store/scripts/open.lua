@@ -1,7 +1,9 @@
 -- Open a run whose nodes stand staged under new:<part>: from here on workers see it.
 -- ARGV: P, id, then the fields of the run's hash. Returns 1, or 0 where the run is open already.
-if redis.call('HEXISTS', RUN, 'state') == 1 then return 0 end
+local state = redis.call('HGET', RUN, 'state')
+if state and state ~= 'withdrawn' then return 0 end
 redis.call('HSET', RUN, 'state', 'running', unpack(ARGV, 3))
+redis.call('HDEL', RUN, 'status')
 for _, part in ipairs({'settled', 'arrived', 'ready:0', 'ready:1'}) do
   if redis.call('EXISTS', RUN .. ':new:' .. part) == 1 then
     redis.call('RENAME', RUN .. ':new:' .. part, RUN .. ':' .. part)

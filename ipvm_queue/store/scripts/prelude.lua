@@ -1,7 +1,7 @@
 -- What every script shares. ARGV[1] is the key prefix P, ARGV[2] the run's id; KEYS[1] is the run's key.
 --
---   P run:<id>             HASH    state running|done|cancelled, status, left, failed, first, catch, ttl, begun,
---                                  and for each queue index q: queue:<q> (its list), message:<q> (the broker message
+--   P run:<id>             HASH    state running|done|cancelled|withdrawn (about to be opened again), status,
+--                                  left, failed, first, catch, ttl, begun, and for each queue index q: queue:<q> (its list), message:<q> (the broker message
 --                                  with marks), tickets:<q> (messages that are out); crashes (guests that
 --                                  killed their worker)
 --   P run:<id>:settled     HASH    node -> receipt CID (36 bytes), flag, out       exactly one record a node
