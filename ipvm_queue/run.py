@@ -149,6 +149,11 @@ class Run:
         return self._runs.header(self.id).status
 
     @property
+    def reason(self) -> str:
+        """Why the run was cancelled, as far as somebody said."""
+        return self._runs.header(self.id).reason
+
+    @property
     def outcome(self) -> dict[str, Value] | None:
         """What the job's `catch` made of a failure, None where it made nothing."""
         outcome = self._runs.header(self.id).outcome

@@ -100,7 +100,8 @@ def fault_of(run: Run, status: str, results: dict[str, TaskResult]) -> IpvmError
     """Return why a run did not end well."""
     hint = f"ipvm run show {run.id}"
     if status == "cancelled":
-        return CancelledError(f"run {run.id} was cancelled", hint=hint, run=run.id)
+        why = f": {run.reason}" if run.reason else ""
+        return CancelledError(f"run {run.id} was cancelled{why}", hint=hint, run=run.id)
     if status == "in-doubt":
         return InDoubtError(f"run {run.id} has an effect that may or may not have happened", hint=hint, run=run.id)
     if status != "error":
