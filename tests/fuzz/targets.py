@@ -1,0 +1,77 @@
+"""What is fuzzed: every reader of bytes from strangers, each behind its number in the first byte."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from ipvm_queue.errors import CodecError
+from ipvm_queue.ipld import decode
+from ipvm_queue.ucan import Container, Delegation, Encoding, Invocation, Policy, Selector, UcanError, Validator
+from ipvm_queue.ucan.glob import Glob
+from ipvm_queue.ucan.meter import Meter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOW = 1_800_000_000
+_HEAD = b"\x82\x58\x40" + bytes(64)
+
+
+def invocation(data: bytes) -> None:
+    """Validate an invocation that brings its proofs along: a container whose first token it is."""
+    tokens = Container.read(data).tokens
+    for token in tokens.values():
+        authority = Validator().invocation(token, tokens, now=NOW)
+        authority.authorise(authority.invocation.args)
+
+
+def payload(data: bytes) -> None:
+    """Read a payload whose signature is not looked at, as an invocation and as a delegation."""
+    read = 0
+    for parse in (Invocation.parse, Delegation.parse):
+        try:
+            token = parse(_HEAD + data)
+        except UcanError:
+            continue
+        read += 1
+        assert token.data == _HEAD + data
+        assert str(token)
+    assert read < 2, "one token is both an invocation and a delegation"
+
+
+def container(data: bytes) -> None:
+    """Read a container; what is written again reads back the same, in every encoding."""
+    found = Container.read(data)
+    for encoding in Encoding:
+        try:
+            assert Container.read(found.write(encoding)).tokens == found.tokens
+        except UcanError as error:
+            assert "at most" in error.message  # noqa: PT017 - base64 may make it longer than it may be
+
+
+def policy(data: bytes) -> None:
+    """Judge args by a policy, both in one list; what is decided with promises open is decided without."""
+    match decode(data):
+        case [source, args]:
+            parsed = Policy.parse(source)
+            for promises in (True, False):
+                assert parsed.judge(args, Meter(10_000, promises=promises)) in (True, False, None)
+
+
+def selector(data: bytes) -> None:
+    """Read a selector, and match a glob against the text behind it."""
+    pattern, _, text = data.decode(errors="replace").partition("\0")
+    assert Glob.parse(pattern.replace("\\", "").replace("*", "")).matches(pattern.replace("\\", "").replace("*", ""))
+    Glob.parse(pattern).matches(text)
+    assert str(Selector.parse(pattern)) == pattern
+
+
+TARGETS: list[Callable[[bytes], None]] = [invocation, payload, container, policy, selector]
+
+
+def one_input(data: bytes) -> None:
+    """Give the bytes behind the first to the target that it names; only a rule broken may stop it."""
+    if data:
+        with contextlib.suppress(UcanError, CodecError):
+            TARGETS[data[0] % len(TARGETS)](data[1:])
