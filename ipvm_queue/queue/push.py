@@ -11,7 +11,7 @@ from secrets import token_hex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipvm_queue.errors import RefusedError
+from ipvm_queue.errors import BlockError, RefusedError
 from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
 from ipvm_queue.plan import Plan, compile_plan
 from ipvm_queue.plan.canvas import message
@@ -121,9 +121,16 @@ class WorkQueue:
             if entry is not None and entry.reusable
         ]
         envelopes = self._receipts.bytes_of([receipt for _, receipt in found])
-        return {number: self._record(data) for (number, _), data in zip(found, envelopes, strict=True)}
+        records = {number: self._record(data) for (number, _), data in zip(found, envelopes, strict=True)}
+        return {number: record for number, record in records.items() if record is not None}
 
-    def _record(self, data: bytes) -> Record:
+    def _record(self, data: bytes | None) -> Record | None:
+        """Return the record of a receipt, None where it or its result is lost: what is lost is computed again."""
+        if data is None:
+            return None
         receipt = read(data, trusted=True)
-        result = decode(self._blocks.get(receipt.out)) if isinstance(receipt.out, Link) else receipt.out
+        try:
+            result = decode(self._blocks.get(receipt.out)) if isinstance(receipt.out, Link) else receipt.out
+        except BlockError:
+            return None
         return Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode(receipt.out))

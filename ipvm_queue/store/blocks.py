@@ -66,11 +66,13 @@ class RedisBlocks:
 
     def get_many(self, cids: list[Link]) -> list[bytes]:
         """Return several blocks' bytes in one round trip a few hundred."""
-        found: list[bytes] = []
+        return [verified(cid, data) for cid, data in zip(cids, self.find_many(cids), strict=True)]
+
+    def find_many(self, cids: list[Link]) -> list[bytes | None]:
+        """Return several blocks' bytes, not yet verified, and None for those that are not stored."""
+        found: list[bytes | None] = []
         for start in range(0, len(cids), _BATCH):
-            some = cids[start : start + _BATCH]
-            answers = self._redis.mget([self._keys.block(cid) for cid in some])
-            found.extend(verified(cid, data) for cid, data in zip(some, answers, strict=True))
+            found += self._redis.mget([self._keys.block(cid) for cid in cids[start : start + _BATCH]])
         return found
 
     def put(self, data: bytes, codec: int = RAW) -> Link:

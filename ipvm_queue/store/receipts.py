@@ -38,9 +38,10 @@ class RedisReceipts:
             entries.extend(_read(data) for data in self._redis.mget(keys))
         return entries
 
-    def bytes_of(self, receipts: list[Link]) -> list[bytes]:
-        """Return the signed envelopes of receipts; raises `MissingBlockError`."""
-        return self._blocks.get_many(receipts)
+    def bytes_of(self, receipts: list[Link]) -> list[bytes | None]:
+        """Return the signed envelopes of receipts, None for those that are lost or damaged."""
+        found = zip(receipts, self._blocks.find_many(receipts), strict=True)
+        return [data if data is not None and receipt.matches(data) else None for receipt, data in found]
 
     def forget(self, task: Link) -> bool:
         """Take a Task out of the memo table, so that it runs again when it is next asked for."""

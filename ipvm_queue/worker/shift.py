@@ -8,11 +8,13 @@ with it. Many small nodes travel in one script call, sized by what the last ones
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from math import inf
 from threading import Lock
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ipvm_queue.errors import BlockError
 from ipvm_queue.ipld import Link, decode_own, encode_own
 from ipvm_queue.store import Ask, Record, Settlement
 from ipvm_queue.store.runs import DEATH_LIMIT
@@ -247,7 +249,8 @@ class Shift:
             step = step._replace(ready=ready, tasks=list(dict.fromkeys((*step.tasks, ready.task))))
         assert step.ready is not None  # noqa: S101 - for the type checker
         if step.answer is not None and step.answer.verdict == "hit":
-            return self._found(step, step.answer.receipts[0][1])
+            with suppress(BlockError):  # a result that is lost is computed again
+                return self._found(step, step.answer.receipts[0][1])
         task = step.ready.task
         if task in self._twins and step.node.pure:
             record, result = self._twins[task]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from modules import salt
 
+from ipvm_queue.ipld import DAG_CBOR, Link, encode
+
 pytestmark = pytest.mark.integration
 
 LOOPS = 200_000_000
@@ -34,6 +36,24 @@ def test_a_finished_job_costs_no_message_again(client, stack, add):
     assert messages(stack) == before
     assert receipts(again) == receipts(first)
     assert all(result.cached for result in again.results().values())
+
+
+def test_what_is_remembered_but_lost_is_computed_again(client, stack, valued):
+    """A Task whose large result has lapsed from the store runs again, found at submission or by a worker."""
+    large = f"{salt()}" * 5000
+    job = valued("first", large)
+    stored = Link.of(encode({"ok": large}), DAG_CBOR)
+    lost = f"{{ipvm:{stack.settings.queue}}}:block:{stored.key}"
+    client.submit({"a": job}).wait(60)
+
+    assert stack.redis.delete(lost) == 1
+    again = client.submit({"a": job}).wait(60)
+    assert stack.redis.delete(lost) == 1
+    list_of_it = valued("echo", large)
+    promised = client.submit({"list": list_of_it, "a": valued("first", {"from": "list", "out": 0})}).wait(60)
+
+    assert (again["a"].ok, again["a"].cached) == (large, False)
+    assert (promised["a"].ok, promised["a"].cached) == (large, False)
 
 
 def test_a_receipt_is_found_under_both_addresses(client, add):
