@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ipvm_queue.cli import exits, options
 from ipvm_queue.cli.answer import answer, line
 from ipvm_queue.cli.documents import named
-from ipvm_queue.cli.words import plural, say
+from ipvm_queue.cli.words import one_line, plural, say
 from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import Link
 from ipvm_queue.plan.canvas import compile_canvas
@@ -67,12 +67,13 @@ def _known(client: Client, plan: Plan) -> set[int]:
 
 
 def _table(rows: list[Row], known: set[int]) -> None:
-    width = max(len(row.label) for row in rows)
-    for row in rows:
-        after = [*row.after, *row.when]
+    shown = [one_line(row.label) for row in rows]
+    width = max(map(len, shown))
+    for row, label in zip(rows, shown, strict=True):
+        after = [one_line(each) for each in (*row.after, *row.when)]
         words = [row.command, row.shape, "cached" if row.number in known else "", row.task]
         tail = f"  after {', '.join(after)}" if after else ""
-        line(f"{row.number:>5}  {row.label:{width}}  {words[0]}  {words[1]:5}  {words[2]:6}  …{words[3][-8:]}{tail}")
+        line(f"{row.number:>5}  {label:{width}}  {words[0]}  {words[1]:5}  {words[2]:6}  …{words[3][-8:]}{tail}")
 
 
 def _shape(unit: Any, labels: list[str]) -> Any:
@@ -88,7 +89,7 @@ def _shape(unit: Any, labels: list[str]) -> Any:
 
 def _words(unit: Any) -> str:
     if isinstance(unit, str):
-        return unit
+        return one_line(unit)
     if "chain" in unit:
         return f"chain({', '.join(map(_words, unit['chain']))})"
     chord = unit["chord"]

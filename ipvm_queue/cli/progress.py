@@ -6,7 +6,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ipvm_queue.cli.words import plural, printable, say, seconds
+from ipvm_queue.cli.words import one_line, plural, say, seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +124,7 @@ class Lines:
         failure = event.state == "error" and self._tally.counts["error"] <= _SHOWN_FAILURES
         if self._few or failure:
             origin = from_where(self._run, event)
-            say(f"  {event.state:8} {event.label}  {seconds(self._tally.elapsed)}  {origin}".rstrip())
+            say(f"  {event.state:8} {one_line(event.label)}  {seconds(self._tally.elapsed)}  {origin}".rstrip())
         elif monotonic() - self._said > 1:
             self._said = monotonic()
             say(f"  {self._tally}")
@@ -184,7 +184,7 @@ class Live:
         for label, (state, elapsed, origin) in list(self._rows.items()):
             cells = (
                 Text(" " + state, styles.get(state, "")),
-                Text(printable(label)),
+                Text(one_line(label)),
                 Text(elapsed),
                 Text(origin, "dim"),
             )

@@ -131,7 +131,7 @@ def show_values(run: Run, results: dict[str, TaskResult]) -> None:
         last = {node.label for node in run.plan if not node.targets}
         shown = [result for result in shown if result.label in last or result.state == "error"][:MAX_LINES]
     for result in shown:
-        line(f"{result.label}: {_value(result)}")
+        line(f"{words.one_line(result.label)}: {_value(result)}")
     if run.outcome is not None:
         line(f"outcome: {brief(run.outcome)}")
     if len(shown) < len(results):

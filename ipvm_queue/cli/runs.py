@@ -8,7 +8,7 @@ import click
 
 from ipvm_queue.cli import exits, options
 from ipvm_queue.cli.answer import answer, line
-from ipvm_queue.cli.words import plural, say
+from ipvm_queue.cli.words import one_line, plural, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,4 +135,4 @@ def _stands(found: Run, *, as_json: bool) -> int:
 def _show_receipts(found: Run) -> None:
     for result in found.results().values():
         receipt = "" if result.receipt is None else f"receipt {result.receipt}"
-        say(f"  {result.state:8} {result.label}  {'cached  ' if result.cached else ''}{receipt}".rstrip())
+        say(f"  {result.state:8} {one_line(result.label)}  {'cached  ' if result.cached else ''}{receipt}".rstrip())

@@ -75,6 +75,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 
+def one_line(text: str) -> str:
+    """Return text from outside, such as a label, without what could steer a terminal or begin a line of its own."""
+    return printable(text).replace("\n", "\\n")
+
+
 def plural(count: int, noun: str) -> str:
     """Return `1 task`, `2 tasks`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -62,10 +62,10 @@ def as_text(plan: Plan, states: Mapping[str, str] | None = None) -> str:
     while pending:
         number, depth = pending.pop()
         node = nodes[number]
-        others = [nodes[source].label for source in node.predecessors if source != max(node.predecessors)]
+        others = [_one_line(nodes[source].label) for source in node.predecessors if source != max(node.predecessors)]
         also = f"  (and after {', '.join(others)})" if others else ""
         state = "" if states is None else f"  [{states.get(node.label, 'waiting')}]"
-        lines.append(f"{'   ' * (depth - 1)}{'└─ ' if depth else ''}{node.label}{state}{also}")
+        lines.append(f"{'   ' * (depth - 1)}{'└─ ' if depth else ''}{_one_line(node.label)}{state}{also}")
         pending.extend((follower, depth + 1) for follower in reversed(below.get(number, [])))
     return "\n".join(lines)
 
@@ -108,6 +108,10 @@ def _shape(nodes: list[Node], number: int) -> str:
     if len(sources) > 1:
         return "chord"
     return "chain" if sources and nodes[sources[0]].runs_into == number else ""
+
+
+def _one_line(label: str) -> str:
+    return label.replace("\n", "\\n")
 
 
 def _quoted(label: str) -> str:

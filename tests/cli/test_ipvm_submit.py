@@ -53,6 +53,25 @@ def test_results_go_to_standard_output_and_all_else_to_standard_error(call):
 
 
 @pytest.mark.usefixtures("up")
+def test_a_label_cannot_begin_a_line(call, write):
+    """Whatever a label has in it, each task keeps to one line, in results, progress, plans and pictures."""
+    document = write("job.json", faulty(**{"a\nb: 7\x1b[2J": ("divide", 84, 2)}))
+
+    answer = call("ipvm-submit", document)
+    run = answer.err.split()[1].rstrip(":")
+    elsewhere = [
+        call("ipvm", "run", "show", run),
+        call("ipvm-submit", "--plan", document),
+        call("ipvm", "graph", document),
+    ]
+
+    assert answer.out == "a\\nb: 7\\x1b[2J: 42\n"
+    for each in (answer, *elsewhere):
+        assert "a\\nb: 7\\x1b[2J" in each.out + each.err
+        assert not re.search(r"^b: 7", each.out + each.err, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("up")
 def test_json_is_the_contracts_object(call):
     """With --json there is one DAG-JSON object, its links in DAG-JSON form."""
     answer = call("ipvm-submit", PIPELINE, "--json")
