@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 from ipvm_queue.ucan.errors import MalformedError
+
+MAX_LENGTH: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Command:
     @classmethod
     def parse(cls, text: str) -> Command:
         """Return the command that `text` says; raises `MalformedError`."""
+        if len(text) > MAX_LENGTH:
+            raise MalformedError(f"a command has at most {MAX_LENGTH} characters, this one has {len(text)}")
         return _parse(text)
 
     def proves(self, other: Command) -> bool:

@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Link
 
 Found = TypeVar("Found")
-MAX_BYTES: Final = 16 * 1024 * 1024
-_OVERHEAD: Final = 2048  # what an entry weighs beside its token's bytes, roughly
+MAX_BYTES: Final = 32 * 1024 * 1024
+_OVERHEAD: Final = 1024
+_FACTOR: Final = 8  # a value takes more room than its bytes: a small integer eight times, a link five times
 
 
 class Memo(Generic[Found]):
     """Findings that hold for ever: form, signature, chain. Never whether it is time, revoked or seen before.
 
-    The oldest findings go when those kept weigh more than `max_bytes`.
+    The findings that were asked for longest ago go when those kept weigh more than `max_bytes`, roughly.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
@@ -27,15 +28,20 @@ class Memo(Generic[Found]):
 
     def get(self, link: Link) -> Found | None:
         """Return what was found out, None if nothing was or it had to go."""
-        entry = self._entries.get(link)
-        return None if entry is None else entry[0]
+        with self._lock:
+            entry = self._entries.get(link)
+            if entry is None:
+                return None
+            self._entries.move_to_end(link)
+            return entry[0]
 
     def put(self, link: Link, found: Found, size: int) -> None:
         """Keep a finding about a token of `size` bytes."""
+        weight = _OVERHEAD + _FACTOR * size
         with self._lock:
             self._drop(link)
-            self._entries[link] = (found, size + _OVERHEAD)
-            self._room -= size + _OVERHEAD
+            self._entries[link] = (found, weight)
+            self._room -= weight
             while self._room < 0:
                 self._drop(next(iter(self._entries)))
 

@@ -45,7 +45,9 @@ def test_commands_prove_themselves_and_what_is_below(one, other, expected):
     assert Command.parse(one).proves(Command.parse(other)) is expected
 
 
-@pytest.mark.parametrize("text", ["", "crud", "/crud/", "//", "/crud//read", "/CRUD", "/Ärger", "crud/read"])
+@pytest.mark.parametrize(
+    "text", ["", "crud", "/crud/", "//", "/crud//read", "/CRUD", "/Ärger", "crud/read", "/" + "a" * 1024]
+)
 def test_what_is_no_command_is_malformed(text):
     """Commands begin with a slash, do not end with one, and are in lower case."""
     with pytest.raises(MalformedError):

@@ -325,6 +325,20 @@ def test_what_is_remembered_is_bounded():
     assert 0 < len(validator._authorities) < 10
 
 
+def test_what_is_asked_for_stays():
+    """What goes first is what was asked for longest ago, so that a flood does not push out what is in use."""
+    validator = Validator(max_bytes=60_000)
+    invocation = invoke(BOB, ALICE, GOOD)
+    for number in range(50):
+        refusal(validator, invocation, GOOD)
+        refusal(validator, invoke(ALICE, ALICE, nonce=bytes([number])))
+    known = validator.form(GOOD.data)
+
+    assert all(validator.form(GOOD.data) is known for _ in range(2))
+    assert validator._invocations.get(invocation.link) is not None
+    assert len(validator._invocations) < 10
+
+
 def test_sixteen_proofs_are_taken():
     """The longest chain there may be is valid."""
     people = [principal(f"p{number}") for number in range(17)]
