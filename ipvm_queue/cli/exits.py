@@ -47,6 +47,9 @@ def call(command: click.Command, arguments: Sequence[str], program: str) -> int:
     """Run a command and return its exit code; a command returns its own, or None for success."""
     try:
         code = command.main(list(arguments), prog_name=program, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except (IpvmError, click.ClickException) as error:
         return report(_ours(error), as_json="--json" in arguments)
     except (KeyboardInterrupt, click.exceptions.Abort):

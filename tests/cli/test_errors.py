@@ -136,6 +136,16 @@ def test_bad_usage_ends_with_two(call, write, arguments, words):
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.parametrize("arguments", [(), ("run",), ("block",)])
+def test_a_group_without_a_command_is_explained(call, arguments):
+    """A group alone prints its help, which is no error message, and ends with 2."""
+    answer = call("ipvm", *arguments)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("Usage: ipvm")
+    assert "error" not in answer.err
+
+
 def test_bad_usage_is_json_where_json_is_asked_for(call):
     """With --json even a wrong flag is answered with the object."""
     answer = call("ipvm", "run", "list", "--json", "--limit", "many")
