@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tempfile import TemporaryFile
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from celery import bootsteps
 from celery.signals import after_setup_logger
 
 from ipvm_queue.crypto import load_signer
+from ipvm_queue.errors import KeyFileError
 from ipvm_queue.observe import dress, logger
 from ipvm_queue.store import BEAT_SECONDS, Keys, RedisRuns, Registry, Worker, connect
 from ipvm_queue.worker.announce import want_events
@@ -35,6 +37,25 @@ class CheckPool(bootsteps.StartStopStep):  # type: ignore[misc]
                 pool=pool,
             )
             raise SystemExit(_REFUSED)
+
+
+class CheckPlaces(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Refuses to start where no task could run: with a key or a cache directory that cannot be used."""
+
+    def __init__(self, worker: Any, **_: Any) -> None:
+        del worker
+        configured = settings()
+        try:
+            load_signer(configured.worker_key, create=True)
+            configured.cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with TemporaryFile(dir=configured.cache_dir):
+                pass
+        except (KeyFileError, OSError) as error:
+            _log.error(
+                "the worker's key or cache cannot be used; IPVM_WORKER_KEY and IPVM_CACHE_DIR say where they are",
+                reason=str(error),
+            )
+            raise SystemExit(_REFUSED) from None
 
 
 class Presence(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -113,6 +134,7 @@ def add_steps(app: Celery) -> None:
     """Add these steps to a worker of `app`, and let it log as the settings say."""
     after_setup_logger.connect(_dress_logs, weak=False)
     app.steps["worker"].add(CheckPool)
+    app.steps["worker"].add(CheckPlaces)
     app.steps["consumer"].add(Presence)
     app.steps["consumer"].add(Events)
     app.steps["consumer"].add(Sweep)
