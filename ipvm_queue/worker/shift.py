@@ -148,7 +148,7 @@ class Shift:
         for number in crashed:
             self._stop(number, nodes.pop(number), _CRASHED, "error")
         others = self._await(nodes)
-        self._fetch(nodes.values())
+        self._fetch(nodes)
         steps: list[Step] = []
         for number, node in nodes.items():
             if number == self._plan.count:
@@ -212,24 +212,34 @@ class Shift:
         for ask, found in zip(asks, answers, strict=True):
             if found.verdict == "have":
                 pairs = zip(ask.tasks, found.receipts, strict=True)
-                others[ask.node] = {task: self._read(data) for task, (_, data) in pairs}
+                try:
+                    others[ask.node] = {task: self._read(data) for task, (_, data) in pairs}
+                except BlockError as error:
+                    self._stop(ask.node, nodes.pop(ask.node), _lost(error), "error")
                 continue
             node = nodes.pop(ask.node)
             if found.verdict == "late":
                 self._stop(ask.node, node, _late(ask), "error")
         return others
 
-    def _fetch(self, nodes: Iterable[Node]) -> None:
-        """Bring the Results of all predecessors."""
+    def _fetch(self, nodes: dict[int, Node]) -> None:
+        """Bring the Results of all predecessors; nodes that need one that is lost leave `nodes`."""
         if len(self._known) > _KNOWN:
             self._known.clear()
-        needed = dict.fromkeys(each for node in nodes for each in node.predecessors if each not in self._known)
+        needed = dict.fromkeys(each for node in nodes.values() for each in node.predecessors if each not in self._known)
         if not needed:
             return
+        lost: dict[int, BlockError] = {}
         for number, record in zip(needed, self._tools.runs.records(self._run, list(needed)), strict=True):
             if record is None:
                 raise RuntimeError(f"node {number} of run {self._run} was released before it settled")
-            self._known[number] = Known(record.receipt, record.state, self._inline(record.result))
+            try:
+                self._known[number] = Known(record.receipt, record.state, self._inline(record.result))
+            except BlockError as error:
+                lost[number] = error
+        for number in [number for number, node in nodes.items() if not lost.keys().isdisjoint(node.predecessors)]:
+            node = nodes.pop(number)
+            self._stop(number, node, _lost(next(lost[each] for each in node.predecessors if each in lost)), "error")
 
     def _read(self, data: bytes) -> Known:
         receipt = read(data, trusted=True)
@@ -337,6 +347,10 @@ _CRASHED: Final[dict[str, Value]] = {
     "message": "every worker process that ran this task died of it",
     "fault": "runner",
 }
+
+
+def _lost(error: BlockError) -> dict[str, Value]:
+    return {"code": "promise/lost", "message": f"a result that is needed is lost: {error.message}", "fault": "runner"}
 
 
 def _late(ask: Ask) -> dict[str, Value]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from modules import salt
+from modules import salt, values
 
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
 
@@ -54,6 +54,31 @@ def test_what_is_remembered_but_lost_is_computed_again(client, stack, valued):
 
     assert (again["a"].ok, again["a"].cached) == (large, False)
     assert (promised["a"].ok, promised["a"].cached) == (large, False)
+
+
+def test_a_result_that_is_lost_on_its_way_is_an_error(idle):
+    """A task that needs a result whose block is gone ends with an error that names it; its worker goes on."""
+    large = "lost" * 750  # too large for a receipt, too small for a worker's directory of blocks
+    block = Link.of(encode({"ok": large}), DAG_CBOR)
+    module = Link.of(values())
+    job = {"type": "wasm/1.0", "with": module, "func": "first", "input": [large]}
+    idle.start_worker("first")
+    with idle.client() as client:
+        client.blocks.put(values())
+        known = client.submit({"a": job}).wait(60)["a"]
+        idle.kill("first")
+        taker = {"type": "wasm/1.0", "with": module, "func": "echo"}
+        jobs = {"a": job, "b": taker | {"input": [{"from": "a"}]}}
+        jobs |= {"c": taker | {"input": [{"await/ok": known.task}]}, "d": taker | {"input": [1]}}
+        going = client.submit(jobs)
+        assert idle.redis.delete(f"{{ipvm:tests}}:block:{block.key}") == 1
+        idle.start_worker("second")
+
+        going.wait(60)
+
+        assert [going[label].error["code"] for label in "bc"] == ["promise/lost"] * 2
+        assert str(block) in going["b"].error["message"]
+        assert going["d"].ok == [1]
 
 
 def test_a_receipt_is_found_under_both_addresses(client, add):
