@@ -27,8 +27,7 @@ INVOCATION: Final = "inv"
 VERSIONS: Final = ("1.0.0", "1.0.0-rc.1")  # issued is the first, unless the other is asked for
 KINDS: Final = {f"ucan/{kind}@{version}": kind for kind in (DELEGATION, INVOCATION) for version in VERSIONS}
 _MAX_DID: Final = 256
-_SHORT: Final = 24  # a CBOR byte string's length stands in its first byte below, in one byte more up to a byte's
-_BYTE: Final = 256
+_BODY: Final = 3 + SIGNATURE_BYTES  # where a signature of the right length ends; one of another verifies nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +117,4 @@ def _open(link: Link, data: bytes, envelope: Value) -> Token:
         raise UnsupportedAlgorithmError(
             f"the varsig header {header[:32].hex()} is none of the three: Ed25519, P-256 and secp256k1 over DAG-CBOR"
         )
-    size = len(signature)
-    start = 1 + (1 if size < _SHORT else 2 if size < _BYTE else 3) + size
-    return Token(link, data, tag, payload, suite, signature, data[start:])
+    return Token(link, data, tag, payload, suite, signature, data[_BODY:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 from base64 import b64encode, urlsafe_b64encode
 
@@ -97,8 +98,14 @@ def test_a_gzip_bomb_is_refused_before_it_is_unpacked(letter):
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join([packer.compress(bytes(2**20)) for _ in range(64)]) + packer.flush()
 
-    with pytest.raises(MalformedError, match="at most"):
-        Container.read(letter + bomb)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedError, match="at most"):
+            Container.read(letter + bomb)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 2**20
 
 
 def test_a_container_has_a_limit():

@@ -93,6 +93,17 @@ def test_a_forged_witness_is_none():
     assert caught.value.name == "InvalidSignature"
 
 
+def test_a_witness_is_hashed_and_not_believed():
+    """Another delegation under the CID of one of the path is no witness."""
+    validator = Validator()
+    authority = validator.invocation(revoke(MALLORY, TWO.link).data, {}, now=NOW)
+    given = grant(MALLORY, BOB, MALLORY)
+
+    with pytest.raises(UcanError) as caught:
+        read_revocation(authority, {TWO.link: given.data}, validator)
+    assert caught.value.name == "UnavailableProof"
+
+
 @pytest.mark.parametrize(
     ("command", "args"),
     [
