@@ -327,6 +327,17 @@ def test_what_is_remembered_is_bounded():
     assert 0 < len(validator._authorities) < 10
 
 
+def test_a_policy_that_costs_too_much_is_named_by_its_proof():
+    """Whoever reads the refusal learns whose policy could not be judged; the first token named stays."""
+    costly = grant(ALICE, BOB, ALICE, policy=[["all", ".x", ["and", [["!=", ".[:]" + "[:]" * 60, 1]] * 300]]])
+    invocation = invoke(BOB, ALICE, costly, args={"x": [[0] * 100] * 30})
+    with pytest.raises(MatchError, match="steps") as caught:
+        Validator().invocation(invocation.data, bag(costly), now=NOW)
+
+    assert caught.value.token == costly.link
+    assert caught.value.on(invocation.link).token == costly.link
+
+
 def test_sixteen_proofs_are_taken():
     """The longest chain there may be is valid."""
     people = [principal(f"p{number}") for number in range(17)]
