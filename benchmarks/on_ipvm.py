@@ -39,6 +39,7 @@ class Ipvm:
             "XDG_CACHE_HOME": self._home.name,
             "XDG_DATA_HOME": self._home.name,
             "IPVM_MAX_DOCUMENT_BYTES": str(64 << 20),
+            "IPVM_EVENTS": "false",  # as plain Celery's are, until somebody watches
         }
         self._worker = subprocess.Popen(
             [

@@ -16,10 +16,6 @@ worker_max_memory_per_child = 600_000
 # waits for running tasks and can take 30 seconds longer than they do: give the service manager 60.
 worker_soft_shutdown_timeout = 20
 
-# Flower and `celery events` live on task events, and turn them on in every worker when they come (within seconds).
-# True (or -E) has them on from the start, so that nothing before that is missed; it costs tiny tasks a tenth.
-worker_send_task_events = False
-
 # Lets Flower and `celery inspect` ask workers. Flower's read_only keeps its users from commanding them.
 worker_enable_remote_control = True
 

@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     lease: float = Field(10.0, gt=0, le=3600, description="how long a silent worker keeps a task")
     log_form: Literal["console", "json"] = Field("console", description="how workers write their logs")
     budget: float = Field(0.5, ge=0, le=60, description="how long a worker goes on with what it made ready")
+    events: bool = Field(
+        default=True, description="workers tell of tasks from the start; false: when Flower asks them to"
+    )
 
     def __init__(self, **flags: Any) -> None:
         given = {name: value for name, value in flags.items() if value is not None}

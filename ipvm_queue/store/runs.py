@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from ipvm_queue.errors import UsageError
+from ipvm_queue.errors import UnavailableError, UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.store import scripts
 from ipvm_queue.store.records import Record, State, read_flag
@@ -182,10 +182,18 @@ class RedisRuns:
         fields = self._fields(opening, lifetime)
         args = [self._keys.prefix, run, *(item for pair in fields.items() for item in pair)]
         pipeline.evalsha(self._scripts["open"].sha, 1, key, *args)
-        *_, opened = pipeline.execute(raise_on_error=False)
+        *stored, opened = pipeline.execute(raise_on_error=False)
         if isinstance(opened, Exception):  # the script is not loaded yet, or something is wrong that will show again
             opened = self._scripts["open"](keys=[key], args=args)
+        self._check_stored(run, stored)
         return bool(opened)
+
+    def _check_stored(self, run: str, answers: Sequence[Any]) -> None:
+        """End a run of which a part could not be stored (no memory left, for instance): half a run is none."""
+        failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
+        if failed is not None:
+            self.cancel(run, "it could not be stored as a whole")
+            raise UnavailableError(f"the broker could not store the run: {failed}") from failed
 
     def _fields(self, opening: Opening, lifetime: float) -> dict[str, Any]:
         fields: dict[str, Any] = {
@@ -213,7 +221,7 @@ class RedisRuns:
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.hset(key, mapping={"state": "withdrawn", "status": "cancelled"})
         pipeline.hdel(key, "begun", "crashes", "catch", "first", "outcome", "reason", "tickets:0", "tickets:1")
-        parts = ("arrived", "ready:0", "ready:1", "leases", "claims", "waiting", "since", "deaths", "events")
+        parts = ("arrived", "ready:0", "ready:1", "leases", "claims", "waiting", "since", "deaths", "lapsed", "events")
         pipeline.delete(*(f"{key}:{part}" for part in parts))
         pipeline.execute()
 

@@ -19,7 +19,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from ipvm_queue.errors import UsageError
 from ipvm_queue.wasm import compile as compiler
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Link
 
 _DIGEST_BYTES: Final = 32
+_LOCK_SECONDS: Final = 0.02
+_LOCK_PATIENCE: Final = 5.0  # seconds; compiling once more costs less than waiting for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +169,12 @@ class Artefacts:
 
     @contextmanager
     def _lock(self, cid: Link) -> Iterator[None]:
+        """Let one process compile a module; who has waited long (that process may stand still) goes on all the same."""
         path = self._directory / f"{cid.key}.lock"
+        deadline = time.monotonic() + _LOCK_PATIENCE
         with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            while not _try_lock(file) and time.monotonic() < deadline:
+                time.sleep(_LOCK_SECONDS)
             try:
                 yield
             finally:
@@ -188,3 +193,11 @@ class Artefacts:
             if path != keep:
                 path.unlink(missing_ok=True)
                 excess -= size
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

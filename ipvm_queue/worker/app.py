@@ -64,8 +64,10 @@ def defaults(given: Settings, queues: Sequence[str]) -> dict[str, Any]:
         # A message may stay for a budget of seconds and one task; its own time limit comes in its header.
         "task_time_limit": _HARD_SECONDS,
         "worker_prefetch_multiplier": 1,  # more only ages messages in a worker that is busy
-        "worker_send_task_events": False,  # they cost a tenth of a tiny task: Flower turns them on when it comes, or -E
+        # Flower's source, told by batch (worker/announce.py). Where they are off, Flower turns them on when it comes.
+        "worker_send_task_events": given.events,
         "task_send_sent_event": False,  # labelled by client: new series in Prometheus for every submitter
+        "worker_lost_wait": 1.0,  # how late a process's death is told; the default of 10 s is for results in a pipe
         "worker_max_memory_per_child": 600_000,  # kB; wasmtime-py leaks a few bytes for each lifted option
         "worker_hijack_root_logger": False,
         "worker_cancel_long_running_tasks_on_connection_loss": True,

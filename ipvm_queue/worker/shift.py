@@ -112,7 +112,6 @@ class Shift:
                     self._current = []
                     return count or 1
                 self._current = list(self._pending.popleft())
-                self._since = monotonic()
             count += self._run_group()
 
     def _run_group(self) -> int:
@@ -122,7 +121,6 @@ class Shift:
                 if not self._current:
                     return count
                 step = self._current[0]
-                self._since = monotonic()
             count += 1
             if not self._run_step(step):
                 return count
@@ -315,6 +313,7 @@ class Shift:
         """Settle what is done (the lock is held) and lease up to `want` nodes more."""
         tools = self._tools
         done, self._done = self._done, []
+        self._since = monotonic()
         back, self._unclaimed = [*self._unclaimed, *back], []
         status = ""
         for each in done:
@@ -328,18 +327,18 @@ class Shift:
         return grant
 
     def beat(self) -> None:
-        """Keep the leases; if the step at hand takes long, settle what is done and give back what is not begun."""
+        """Keep the leases; if the batch takes long, settle what is done and give back what is not begun."""
         with self._lock:
             tools = self._tools
-            slow = monotonic() - self._since > tools.budget
-            if slow and (self._done or self._pending):
+            if monotonic() - self._since > tools.budget and (self._done or self._pending):
                 back = [(step.number, step.tasks) for group in self._pending for step in group]
                 self._pending.clear()
                 self._settle(want=0, ahead=[step.number for step in self._current[:1] if step.ahead], back=back)
             steps = [step for group in (self._current, *self._pending) for step in group]
-            if steps:
+            held = [step.number for step in steps] + [each.node for each in self._done]
+            if held:
                 tasks = [task for step in steps for task in step.tasks]
-                tools.runs.renew(self._run, tools.owner, self._queue, [step.number for step in steps], tasks)
+                tools.runs.renew(self._run, tools.owner, self._queue, held, tasks)
 
 
 _CRASHED: Final[dict[str, Value]] = {

@@ -36,7 +36,9 @@ def jobs(draw, numbers, values):
         later = labels[index + 1 :]
         if later and draw(st.integers(0, 3)) == 0:
             branch = draw(st.sampled_from(["success", "error"]))
-            document[label]["on"] = {branch: draw(st.lists(st.sampled_from(later), min_size=1, max_size=2, unique=True))}
+            document[label]["on"] = {
+                branch: draw(st.lists(st.sampled_from(later), min_size=1, max_size=2, unique=True))
+            }
     return document
 
 

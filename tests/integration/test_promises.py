@@ -23,9 +23,7 @@ def test_a_task_of_an_earlier_run(client, add):
 def test_a_task_of_a_run_that_goes_on(client, numeric, add):
     """A promise to a task that is still running is kept when that ends, also under its promise address."""
     base = salt()
-    going = client.submit(
-        {"first": numeric("slow", SECOND, base, maxGas=10**11), "second": add({"from": "first"}, 1)}
-    )
+    going = client.submit({"first": numeric("slow", SECOND, base, maxGas=10**11), "second": add({"from": "first"}, 1)})
 
     waiting = client.submit({"c": add({"await/ok": going["second"].task}, 1)})
 
@@ -84,7 +82,11 @@ def test_any_branch_is_handed_over_whole(client, numeric, valued, add):
     star = {"await/*": {"from": "bad"}}
 
     done = client.submit(
-        {"bad": numeric("trap", base), "good": add(base, 1), "both": valued("echo", star, {"await/*": {"from": "good"}})}
+        {
+            "bad": numeric("trap", base),
+            "good": add(base, 1),
+            "both": valued("echo", star, {"await/*": {"from": "good"}}),
+        }
     ).wait(60)
 
     assert [{"error": done["bad"].error}, {"ok": base + 1}] == done["both"].ok

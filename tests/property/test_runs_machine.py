@@ -38,7 +38,9 @@ def machine(broker):
     class Machine(RuleBasedStateMachine):
         """A run of some nodes, workers that do what they like with it, and what must hold all the same."""
 
-        @initialize(edges=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=18), count=st.integers(1, 10))
+        @initialize(
+            edges=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=18), count=st.integers(1, 10)
+        )
         def open(self, edges, count):
             """Open a run of a random graph."""
             broker.flushall()
@@ -157,7 +159,7 @@ def machine(broker):
 
         @invariant()
         def nothing_is_lost(self):
-            """What is not settled and may run stands in exactly one place; `left` counts what is not settled."""
+            """Find what is not settled and may run in exactly one place; `left` counts what is not settled."""
             if not hasattr(self, "count"):
                 return
             key = keys.run("run")

@@ -13,6 +13,7 @@
 --   P run:<id>:since       HASH    node -> when its wait began (ms)
 --   P run:<id>:deaths      HASH    node -> points: how often its worker died under it
 --   P run:<id>:blocks      SET     the blocks that only runs need (plan, pages, document); they lapse with it
+--   P run:<id>:lapsed      HASH    node -> owner whose lease lapsed last, for when its death is told later
 --   P run:<id>:events      STREAM  one entry a settle: s = "node flag,…"; the last has end = status
 --   P receipt:<task>       STRING  flag ('c' may be reused, 'n' not) and receipt CID
 --   P block:<cid>          STRING  a block's bytes
@@ -23,7 +24,7 @@
 --   P live                 SET     ids of runs that are not over
 local P, ID, RUN = ARGV[1], ARGV[2], KEYS[1]
 local SUFFIXES = {'', ':settled', ':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':waiting', ':since',
-  ':deaths', ':events', ':blocks'}
+  ':deaths', ':lapsed', ':events', ':blocks'}
 
 local function clock()
   local time = redis.call('TIME')

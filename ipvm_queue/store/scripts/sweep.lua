@@ -8,6 +8,10 @@ if state ~= 'running' then
 end
 local now = clock()
 local lapsed = redis.call('ZRANGEBYSCORE', RUN .. ':leases', '-inf', now, 'LIMIT', 0, 1000)
+for _, node in ipairs(lapsed) do
+  local held = redis.call('HGET', RUN .. ':claims', node)
+  if held then redis.call('HSET', RUN .. ':lapsed', node, string.sub(held, 3)) end
+end
 put_back(RUN, ID, lapsed, tonumber(ARGV[3]))
 local woken = redis.call('ZRANGEBYSCORE', RUN .. ':waiting', '-inf', now, 'LIMIT', 0, 1000)
 if #woken > 0 then redis.call('ZREM', RUN .. ':waiting', unpack(woken)) end
