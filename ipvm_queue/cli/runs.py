@@ -90,9 +90,10 @@ def watch(run_id: str, broker: str | None, key: Path | None, timeout: float | No
 @RUN
 @options.connecting
 def resume(run_id: str, broker: str | None, key: Path | None, *, as_json: bool) -> int:
-    """Put a run back on a queue that lost it.
+    """Open a cancelled or stuck run again.
 
-    What has a receipt does not run again.
+    What has a receipt does not run again. (A run that the broker forgot
+    is submitted again: its receipts are found.)
 
     Example: ipvm run resume 1f3a
     """
