@@ -143,6 +143,9 @@ class Run:
         self.workflow = plan.document
         self._runs, self._blocks, self._registry, self._queue = stores
 
+    def __repr__(self) -> str:
+        return f"Run({self.id})"
+
     @property
     def status(self) -> str:
         """`running`, `ok`, `error` or `cancelled`."""
