@@ -1,6 +1,6 @@
 """Where bytes live: blocks, receipts, runs and workers, in Redis."""
 
-from ipvm_queue.store.blocks import Blocks, DirectoryBlocks, MemoryBlocks, RedisBlocks, missing
+from ipvm_queue.store.blocks import Blocks, DirectoryBlocks, MemoryBlocks, RedisBlocks
 from ipvm_queue.store.connection import connect, hide_password
 from ipvm_queue.store.keys import Keys
 from ipvm_queue.store.receipts import Entry, RedisReceipts
@@ -31,5 +31,4 @@ __all__ = [
     "Worker",
     "connect",
     "hide_password",
-    "missing",
 ]

@@ -9,7 +9,7 @@ from ipvm_queue.errors import BlockError, LimitError, MissingBlockError
 from ipvm_queue.ipld import RAW, Link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ipvm_queue.store.connection import Broker
@@ -158,8 +158,3 @@ def verified(cid: Link, data: bytes | None) -> bytes:
     if not cid.matches(data):
         raise BlockError(f"the bytes stored as {cid} do not hash to it", hint="put the block again", cid=str(cid))
     return data
-
-
-def missing(blocks: Blocks, cids: Iterable[Link]) -> list[Link]:
-    """Return those of `cids` that are not stored."""
-    return [cid for cid in cids if blocks.size(cid) is None]
