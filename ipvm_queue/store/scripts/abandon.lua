@@ -6,11 +6,11 @@ for _, node in ipairs(redis.call('ZRANGE', RUN .. ':leases', 0, -1)) do
   if held and string.sub(held, 3) == ARGV[3] then back[#back + 1] = node end
 end
 local points, guilty = tonumber(ARGV[4]), #back
-local lapsed = redis.call('HGETALL', RUN .. ':lapsed')
-for i = 1, #lapsed, 2 do  -- the sweeper was faster: it has counted one point
-  if lapsed[i + 1] == ARGV[3] then
-    redis.call('HDEL', RUN .. ':lapsed', lapsed[i])
-    if points > 1 then redis.call('HINCRBY', RUN .. ':deaths', lapsed[i], points - 1) end
+for _, field in ipairs(redis.call('HKEYS', RUN .. ':lapsed')) do  -- the sweeper was faster: it has counted one point
+  local node, owner = string.match(field, '^(%d+)|(.*)$')
+  if owner == ARGV[3] then
+    redis.call('HDEL', RUN .. ':lapsed', field)
+    if points > 1 then redis.call('HINCRBY', RUN .. ':deaths', node, points - 1) end
     guilty = guilty + 1
   end
 end

@@ -13,7 +13,7 @@
 --   P run:<id>:since       HASH    node -> when its wait began (ms)
 --   P run:<id>:deaths      HASH    node -> points: how often its worker died under it
 --   P run:<id>:blocks      SET     the blocks that only runs need (plan, pages, document); they lapse with it
---   P run:<id>:lapsed      HASH    node -> owner whose lease lapsed last, for when its death is told later
+--   P run:<id>:lapsed      HASH    node|owner of each lease that lapsed, for when its owner's death is told later
 --   P run:<id>:events      STREAM  one entry a settle: s = "node flag,…"; the last has end = status
 --   P receipt:<task>       STRING  flag ('c' may be reused, 'n' not) and receipt CID
 --   P block:<cid>          STRING  a block's bytes

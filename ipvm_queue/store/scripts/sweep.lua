@@ -10,7 +10,7 @@ local now = clock()
 local lapsed = redis.call('ZRANGEBYSCORE', RUN .. ':leases', '-inf', now, 'LIMIT', 0, 1000)
 for _, node in ipairs(lapsed) do
   local held = redis.call('HGET', RUN .. ':claims', node)
-  if held then redis.call('HSET', RUN .. ':lapsed', node, string.sub(held, 3)) end
+  if held then redis.call('HSET', RUN .. ':lapsed', node .. '|' .. string.sub(held, 3), 1) end
 end
 put_back(RUN, ID, lapsed, tonumber(ARGV[3]))
 local woken = redis.call('ZRANGEBYSCORE', RUN .. ':waiting', '-inf', now, 'LIMIT', 0, 1000)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ADD = wat('(module (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))')
 SUBTRACT = wat('(module (func (export "add") (param i32 i32) (result i32) (i32.sub (local.get 0) (local.get 1))))')
-BOMB = wat(f'(module (func $a) (func (export "f") {"call $a " * 100_000}))')
+BOMB = wat(f'(module (func $a) (func (export "f") {"call $a " * 400_000}))')
 INVALID = wat('(module (func (export "f") (result i32) i64.const 1))')
 
 
