@@ -79,17 +79,20 @@ class Compiled(NamedTuple):
     pages: dict[Link, bytes]
 
 
-def compile_plan(workflow: Workflow, subject: str, document: Link) -> Compiled:
+def compile_plan(workflow: Workflow, subject: str, document: Link, service: str | None = None) -> Compiled:
     """Compile a workflow for the queue whose DID is `subject`; concurrency derives from dataflow alone (job 2.2).
 
+    Pure Tasks are the queue's, equal for everyone on it; effects are `service`'s, in whose name they happen (None:
+    the queue's own).
     Every task must have its `func` and a Link or Promise for resource. Promises by label become `await/*` forms with
     the CID of the Task they wait for, so each node's address is fixed by its inputs' addresses.
     """
+    service = service or subject
     edges = _Edges(workflow)
     addresses: dict[str, _Address] = {}
     order = _order(edges)
     for label in order:
-        addresses[label] = _address(workflow.tasks[label], subject, addresses)
+        addresses[label] = _address(workflow.tasks[label], subject, service, addresses)
     if edges.name({address.task: label for label, address in reversed(addresses.items())}):
         order = _order(edges)
     numbers = {label: number for number, label in enumerate(order)}
@@ -123,10 +126,11 @@ def compile_plan(workflow: Workflow, subject: str, document: Link) -> Compiled:
 
     nodes = [node(label, workflow.tasks[label], addresses[label]) for label in order]
     if workflow.catch is not None:
-        nodes.append(_handler(workflow.catch, subject, bounds, queues))
+        nodes.append(_handler(workflow.catch, subject, service, bounds, queues))
     pages = paginate(nodes)
     plan = Plan(
         subject=subject,
+        service=service,
         document=document,
         count=len(order),
         bounds=tuple(bounds),
@@ -139,8 +143,8 @@ def compile_plan(workflow: Workflow, subject: str, document: Link) -> Compiled:
     return Compiled(plan, pages)
 
 
-def _handler(task: Task, subject: str, bounds: dict[Bounds, int], queues: dict[str, int]) -> Node:
-    command, args, nonce, link = _address(task, subject, {})
+def _handler(task: Task, subject: str, service: str, bounds: dict[Bounds, int], queues: dict[str, int]) -> Node:
+    command, args, nonce, link = _address(task, subject, service, {})
     limits = bounds.setdefault(_bounds(task.config), len(bounds))
     return Node("catch", command, args, nonce, link, limits, queues[_queue(task)], [], [], [], [], handled=False)
 
@@ -166,7 +170,7 @@ def _order(edges: _Edges) -> list[str]:
     return order
 
 
-def _address(task: Task, subject: str, addresses: dict[str, _Address]) -> _Address:
+def _address(task: Task, subject: str, service: str, addresses: dict[str, _Address]) -> _Address:
     def place(value: Value | Promise) -> Value:
         if isinstance(value, Promise):
             target = value.task if value.label is None else addresses[value.label].task
@@ -181,11 +185,11 @@ def _address(task: Task, subject: str, addresses: dict[str, _Address]) -> _Addre
         args: dict[str, Any] = {"mod": place(task.resource), "fun": place(task.func), "params": place(task.args)}
         if task.config.memory != DEFAULT_MEMORY:
             args["mem"] = task.config.memory  # a guest sees where its memory ends, so the limit is an input
-        command, nonce = WASM_RUN, task.nonce or b""
+        owner, command, nonce = subject, WASM_RUN, task.nonce or b""
     else:
-        command, nonce = "/" + task.ability, task.nonce or b""
+        owner, command, nonce = service, "/" + task.ability, task.nonce or b""
         args = {"uri": place(task.resource), **place(task.args)}
-    return _Address(command, args, nonce, task_link(subject, command, args, nonce))
+    return _Address(command, args, nonce, task_link(owner, command, args, nonce))
 
 
 def _promises(task: Task) -> list[Promise]:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode_own, encode_own
+from ipvm_queue.ucan import WASM_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PAGE: Final = 64
-VERSION: Final = 1
+VERSION: Final = 2
 WASM_QUEUE: Final = "ipvm.wasm"
 EFFECT_QUEUE: Final = "ipvm.effects"
 
@@ -58,7 +59,7 @@ class Node(NamedTuple):
     @property
     def pure(self) -> bool:
         """Whether running it twice is the same as running it once."""
-        return self.command == "/wasm/run"
+        return self.command == WASM_RUN
 
     @property
     def is_static(self) -> bool:
@@ -83,12 +84,14 @@ class Node(NamedTuple):
 class Plan:
     """The root of a plan.
 
-    `subject` is the queue's DID, `document` the CID of the signed job, `count` the number of nodes without the
-    `catch` handler, whose node is number `count` where there is one. `pages` are the Links of pages, or the rows of the
-    one page of a small plan. Whoever has just compiled a plan has its `nodes` too.
+    `subject` is the queue's DID, whose the pure Tasks are, `service` the DID whose the effects are. `document` is the
+    CID of the signed job, `count` the number of nodes without the `catch` handler, whose node is number `count` where
+    there is one. `pages` are the Links of pages, or the rows of the one page of a small plan. Whoever has just compiled
+    a plan has its `nodes` too.
     """
 
     subject: str
+    service: str
     document: Link
     count: int
     bounds: tuple[Bounds, ...]
@@ -105,6 +108,7 @@ class Plan:
             {
                 "v": VERSION,
                 "sub": self.subject,
+                "svc": self.service,
                 "doc": self.document,
                 "count": self.count,
                 "bounds": [list(bounds) for bounds in self.bounds],
@@ -140,6 +144,10 @@ class Plan:
     def node(self, number: int) -> Node:
         """Return a node by its number."""
         return self.nodes[number] if self.nodes else self.page(number // PAGE)[number % PAGE]
+
+    def subject_of(self, node: Node) -> str:
+        """Return the DID whose Task a node is."""
+        return self.subject if node.command == WASM_RUN else self.service
 
     def __iter__(self) -> Iterator[Node]:
         """Every node in order, the `catch` handler last."""
@@ -178,6 +186,7 @@ def load(data: bytes, read_page: Callable[[Link], bytes]) -> Plan:
         raise CodecError(f"a plan of version {root.get('v')}, this is {VERSION}", hint="submit the job again")
     return Plan(
         subject=root["sub"],
+        service=root["svc"],
         document=root["doc"],
         count=root["count"],
         bounds=tuple(Bounds(*bounds) for bounds in root["bounds"]),

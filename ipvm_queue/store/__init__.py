@@ -6,12 +6,24 @@ from ipvm_queue.store.keys import Keys
 from ipvm_queue.store.receipts import Entry, RedisReceipts
 from ipvm_queue.store.records import Record, State
 from ipvm_queue.store.registry import BEAT_SECONDS, Registry, Worker
-from ipvm_queue.store.runs import Answer, Ask, Grant, Header, Opening, Progress, RedisRuns, Settlement
+from ipvm_queue.store.runs import RedisRuns
+from ipvm_queue.store.transitions import (
+    Answer,
+    Ask,
+    Attestation,
+    Grant,
+    Header,
+    Opening,
+    Papers,
+    Progress,
+    Settlement,
+)
 
 __all__ = [
     "BEAT_SECONDS",
     "Answer",
     "Ask",
+    "Attestation",
     "Blocks",
     "DirectoryBlocks",
     "Entry",
@@ -20,6 +32,7 @@ __all__ = [
     "Keys",
     "MemoryBlocks",
     "Opening",
+    "Papers",
     "Progress",
     "Record",
     "RedisBlocks",

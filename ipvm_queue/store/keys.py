@@ -41,6 +41,19 @@ class Keys:
         """Return the HASH of a run; its parts stand under this key with a suffix."""
         return f"{self.prefix}run:{run}"
 
+    def handed(self, run: str) -> str:
+        """Return the HASH of a run's hand-outs: CID of the pop (`/queue/pop`) → the queue's signed answer."""
+        return f"{self.run(run)}:handed"
+
+    def proxy(self, receipt: Link) -> str:
+        """Return the STRING of the binary CID of the token by which a receipt is signed in the service's name."""
+        return f"{self.prefix}proxy:{receipt.key}"
+
+    @property
+    def revoked(self) -> str:
+        """HASH: CID of a revoked delegation → when it would have lapsed anyway (Unix s), or nothing for never."""
+        return self.prefix + "revoked"
+
     @property
     def runs(self) -> str:
         """ZSET: ids of all runs that are remembered, scored by when they were opened (ms)."""

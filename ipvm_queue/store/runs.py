@@ -7,20 +7,20 @@ repeated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.errors import UnavailableError, UsageError
-from ipvm_queue.ipld import Link
+from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.store import scripts
-from ipvm_queue.store.records import Record, State, read_flag
+from ipvm_queue.store.records import Record, read_flag
+from ipvm_queue.store.transitions import NOTHING, Answer, Grant, Header, Papers, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.keys import Keys
+    from ipvm_queue.store.transitions import Ask, Attestation, Opening, Settlement
 
 _BATCH: Final = 1000
 _STAGED_SECONDS: Final = 3600
@@ -28,103 +28,6 @@ _LAPSE_POINTS: Final = 1
 CRASH_POINTS: Final = 3
 DEATH_LIMIT: Final = 6  # two crashes, or six deaths of workers that somebody else killed
 _STANDSTILL_MS: Final = 1000
-NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
-
-
-class Grant(NamedTuple):
-    """What a worker may do: the run's state (as in `prelude.lua`, or `gone`) and nodes leased to it.
-
-    `careful` says that a guest of this run has killed its worker, `nodes` are pairs of node number and death points
-    (how much speaks for its being that guest).
-    """
-
-    state: str
-    careful: bool
-    nodes: list[tuple[int, int]]
-
-
-class Ask(NamedTuple):
-    """A node about to run.
-
-    `tasks` are the addresses of its pure Task (mode `work`; `ahead` where it is not released yet), or the Tasks of
-    other runs that it needs (`await`, for at most `patience` seconds).
-    """
-
-    node: int
-    mode: Literal["work", "ahead", "await"]
-    tasks: list[Link]
-    patience: float = 0.0
-
-
-class Answer(NamedTuple):
-    """What to do with an asked node: `run`, `hit`, `twin`, `have`, `wait`, `busy` or `late`; and the receipts found."""
-
-    verdict: str
-    receipts: list[tuple[Link, bytes]]
-
-
-class Settlement(NamedTuple):
-    """A node that has ended.
-
-    `receipt` is the signed envelope, empty where `record` names one that the store has. `tasks` are the addresses to
-    index it under, `reusable` whether it may stand in for running them, `fails` whether the run fails by it, `ahead`
-    whether the node was run before its release, `targets` whom it feeds, as in `plan.Node`.
-    """
-
-    node: int
-    record: Record
-    receipt: bytes
-    tasks: list[Link]
-    reusable: bool
-    fails: bool
-    ahead: bool
-    targets: list[list[int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """All that a new run starts from.
-
-    `messages` are the broker message templates by queue name, `settled` the nodes whose receipts exist already,
-    `arrived` how many predecessors of the others are among them, `ready` the nodes by queue that wait for nothing.
-    """
-
-    plan: Link
-    document: Link
-    count: int
-    requestor: str
-    messages: Mapping[str, str]
-    settled: Mapping[int, Record]
-    arrived: Mapping[int, int]
-    ready: Mapping[int, Sequence[int]]
-    failed: int
-    first_failed: int | None
-    catch: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A run as a whole. `status` is `running`, `ok`, `error` or `cancelled`; `submitted` is in ms since 1970."""
-
-    run: str
-    status: str
-    plan: Link
-    document: Link
-    count: int
-    left: int
-    failed: int
-    requestor: str
-    submitted: int
-    outcome: bytes | None
-    reason: str
-
-
-class Progress(NamedTuple):
-    """One entry of a run's event stream: nodes that settled, or the status that the run ended with."""
-
-    position: bytes
-    settled: list[tuple[int, State, bool]]
-    end: str | None
 
 
 class RedisRuns:
@@ -167,18 +70,7 @@ class RedisRuns:
             pipeline.set(self._keys.block(cid), data)
         for some in _chunks([cid.key for cid in blocks]):
             pipeline.sadd(f"{key}:blocks", *some)
-        for part, values in (
-            ("settled", {node: record.pack() for node, record in opening.settled.items()}),
-            ("arrived", dict(opening.arrived)),
-        ):
-            for some in _chunks(list(values.items())):
-                pipeline.hset(f"{key}:new:{part}", mapping=dict(some))
-            if values:
-                pipeline.expire(f"{key}:new:{part}", _STAGED_SECONDS)
-        for queue, nodes in opening.ready.items():
-            for some_nodes in _chunks(list(nodes)):
-                pipeline.zadd(f"{key}:new:ready:{queue}", {str(node): node for node in some_nodes})
-            pipeline.expire(f"{key}:new:ready:{queue}", _STAGED_SECONDS)
+        self._stage(pipeline, key, opening)
         fields = self._fields(opening, lifetime)
         args = [self._keys.prefix, run, *(item for pair in fields.items() for item in pair)]
         pipeline.evalsha(self._scripts["open"].sha, 1, key, *args)
@@ -187,6 +79,23 @@ class RedisRuns:
             opened = self._scripts["open"](keys=[key], args=args)
         self._check_stored(run, stored)
         return bool(opened)
+
+    def _stage(self, pipeline: Broker, key: str, opening: Opening) -> None:
+        for part, values in (
+            ("settled", {node: record.pack() for node, record in opening.settled.items()}),
+            ("arrived", dict(opening.arrived)),
+            ("handed", {pop.key: data for pop, data in opening.handed.items()}),
+        ):
+            for some in _chunks(list(values.items())):
+                pipeline.hset(f"{key}:new:{part}", mapping=dict(some))
+            if values:
+                pipeline.expire(f"{key}:new:{part}", _STAGED_SECONDS)
+        for data in opening.handed.values():  # receipts name them, and outlive the run
+            pipeline.set(self._keys.block(Link.of(data, DAG_CBOR)), data, px=self._lifetime or None)
+        for queue, nodes in opening.ready.items():
+            for some_nodes in _chunks(list(nodes)):
+                pipeline.zadd(f"{key}:new:ready:{queue}", {str(node): node for node in some_nodes})
+            pipeline.expire(f"{key}:new:ready:{queue}", _STAGED_SECONDS)
 
     def _check_stored(self, run: str, answers: Sequence[Any]) -> None:
         """End a run of which a part could not be stored (no memory left, for instance): half a run is none."""
@@ -206,6 +115,10 @@ class RedisRuns:
             "ttl": int(lifetime * 1000),
             "first": opening.first_failed,
             "catch": opening.catch,
+            "inv": None if opening.invocation is None else opening.invocation.bytes,
+            "push": None if opening.push is None else opening.push.bytes,
+            "service": opening.service,
+            "grants": None if opening.grants is None else opening.grants.bytes,
         }
         for number, (name, template) in enumerate(opening.messages.items()):
             fields[f"queue:{number}"] = self._keys.list(name)
@@ -227,9 +140,14 @@ class RedisRuns:
 
     # Working
 
-    def begin(self, run: str, owner: str, queue: int, want: int, node: int) -> Grant:
-        """Count a message off and lease up to `want` ready nodes, the one that the message names first."""
-        return _grant(self._call("begin", run, owner, queue, want, self._lease, node))
+    def begin(self, run: str, owner: str, queue: int, want: int, node: int, *, pop: Link | None = None) -> Grant:
+        """Count a message off and lease up to `want` ready nodes, the one that the message names first.
+
+        With `pop`, that under which the owner works, the run's papers come along.
+        """
+        key = "" if pop is None else pop.key
+        granted, *papers = self._call("begin", run, owner, queue, want, self._lease, node, key)
+        return _grant(granted)._replace(papers=_papers(papers) if papers else None)
 
     def enter(self, run: str, owner: str, queue: int, asks: Sequence[Ask]) -> list[Answer]:
         """Find receipts for nodes about to run, and claim what has none, so that one owner alone computes it."""
@@ -249,20 +167,28 @@ class RedisRuns:
         ahead: Sequence[int] = (),
         back: Sequence[tuple[int, list[Link]]] = (),
         status: str = "",
+        attestations: Sequence[Attestation] = (),
     ) -> Grant:
         """Settle nodes, publish what became ready, and lease up to `want` nodes more.
 
         `ahead` are nodes that the owner is running before their release, `back` nodes that it returns unbegun with
-        the Tasks it had claimed for them. Settling again what is settled changes nothing.
+        the Tasks it had claimed for them. `attestations` say the new receipts in the service's name. Settling again
+        what is settled changes nothing.
         """
         args: list[Any] = [owner, queue, want, self._lease, self._lifetime, status]
-        args += (len(ahead), *ahead, len(back))
+        args += (len(ahead), *ahead, len(attestations))
+        said: dict[Link, int] = {}
+        for number, attestation in enumerate(attestations, 1):
+            args += (attestation.link.key, attestation.link.bytes, attestation.data)
+            said |= dict.fromkeys(attestation.receipts, number)
+        args.append(len(back))
         for node, tasks in back:
             args += (node, len(tasks), *[task.key for task in tasks])
         args.append(len(settlements))
         for each in settlements:
             args += (each.node, "ahead" if each.ahead else "claimed", each.record.pack(), each.record.receipt.key)
-            args += (each.receipt, "c" if each.reusable else "n", int(each.fails), len(each.tasks))
+            args += (each.receipt, said.get(each.record.receipt, 0), "c" if each.reusable else "n")
+            args += (int(each.fails), len(each.tasks))
             args += [task.key for task in each.tasks]
             args.append(len(each.targets))
             for target in each.targets:
@@ -296,6 +222,24 @@ class RedisRuns:
         """Remember what the `catch` handler made of a failure: a Result in DAG-CBOR."""
         self._redis.hset(self._keys.run(run), "outcome", outcome)
 
+    # Papers
+
+    def hand(self, run: str, pop: Link, handout: bytes) -> None:
+        """Keep the queue's signed answer by which a run is handed to a pop; a second one changes nothing."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hsetnx(self._keys.handed(run), pop.key, handout)
+        pipeline.set(self._keys.block(Link.of(handout, DAG_CBOR)), handout, px=self._lifetime or None)
+        pipeline.execute()
+
+    def handed(self, run: str, pop: Link) -> bytes | None:
+        """Return the hand-out of a run to a pop, None where it has not been handed to it."""
+        return self._redis.hget(self._keys.handed(run), pop.key)  # type: ignore[no-any-return]
+
+    def attestation(self, receipt: Link) -> Link | None:
+        """Return the CID of the token that says a receipt in the service's name, None where there is none."""
+        link = self._redis.get(self._keys.proxy(receipt))
+        return None if link is None else Link(link)
+
     # Looking
 
     def header(self, run: str) -> Header:
@@ -318,6 +262,10 @@ class RedisRuns:
             submitted=int(submitted or 0),
             outcome=fields.get(b"outcome"),
             reason=fields.get(b"reason", b"").decode(),
+            invocation=_link(fields.get(b"inv")),
+            push=_link(fields.get(b"push")),
+            service=fields[b"service"].decode() if b"service" in fields else None,
+            grants=_link(fields.get(b"grants")),
         )
 
     def plan_of(self, run: str) -> Link | None:
@@ -372,8 +320,17 @@ def _streams(answer: Any) -> Iterator[Any]:
 
 
 def _grant(answer: list[Any]) -> Grant:
-    numbers = answer[2:]
-    return Grant(answer[0].decode(), bool(answer[1]), list(zip(numbers[::2], numbers[1::2], strict=True)))
+    state, careful, revoked, *numbers = answer
+    return Grant(state.decode(), bool(careful), list(zip(numbers[::2], numbers[1::2], strict=True)), revoked)
+
+
+def _papers(answer: list[bytes]) -> Papers:
+    invocation, push, tokens, handout = answer
+    return Papers(Link(invocation), Link(push), tokens, handout)
+
+
+def _link(data: bytes | None) -> Link | None:
+    return None if data is None else Link(data)
 
 
 def _answer(answer: list[Any]) -> Answer:

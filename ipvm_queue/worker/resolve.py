@@ -52,7 +52,7 @@ def prepare(plan: Plan, node: Node, known: dict[int, Known], others: dict[Link, 
         args = resolve(node.args, lambda task: (found[task].receipt, found[task].result))
     except PromiseError as stop:
         return Stopped(stop.error, _state_of(plan, stop.error, node, known))
-    return Resolved(args, task_link(plan.subject, node.command, args, node.nonce))
+    return Resolved(args, task_link(plan.subject_of(node), node.command, args, node.nonce))
 
 
 def _not_taken(plan: Plan, source: int, branch: str, known: Known) -> Stopped:

@@ -18,9 +18,9 @@ from hypothesis.stateful import (
 )
 from stack import Stack
 
-from ipvm_queue.ipld import DAG_CBOR, Link, encode
+from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
 from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import Ask, Keys, Opening, Record, RedisRuns, Settlement, connect
+from ipvm_queue.store import Ask, Attestation, Keys, Opening, Record, RedisRuns, Settlement, connect
 
 pytestmark = pytest.mark.integration
 
@@ -103,7 +103,10 @@ def machine(broker):
             return Settlement(node, record, receipt, tasks, True, False, ahead, self.targets[node])  # noqa: FBT003
 
         def _settle(self, owner, settlements, want):
-            grant = runs.settle("run", owner, 0, settlements, want=want)
+            receipts = [each.record.receipt for each in settlements]
+            token = encode({"says": receipts})
+            said = Attestation(Link.of(token, DAG_CBOR), token, receipts)
+            grant = runs.settle("run", owner, 0, settlements, want=want, attestations=[said])
             for each, record in zip(settlements, runs.records("run", [s.node for s in settlements]), strict=True):
                 if record is not None and record.receipt == each.record.receipt:
                     assert self.settled.setdefault(each.node, record.receipt) == record.receipt
@@ -171,6 +174,17 @@ def machine(broker):
             free = {node for node in range(self.count) if self.before[node] <= settled} - settled
             assert sorted(standing) == sorted(free)
             assert broker.hget(key, "state") == (b"running" if free else b"done")
+
+        @invariant()
+        def receipts_are_attested(self):
+            """Find the token that says it for every receipt that settled, and none for one that did not."""
+            if not hasattr(self, "count"):
+                return
+            found = {key.decode().rpartition(":")[2] for key in broker.keys(f"{keys.prefix}proxy:*")}
+            assert found == {receipt.key for receipt in self.settled.values()}
+            for receipt in self.settled.values():
+                token = runs.attestation(receipt)
+                assert receipt in decode(broker.get(keys.block(token)))["says"]
 
         def teardown(self):
             """Finish the run as a last worker would: it must end."""

@@ -34,9 +34,8 @@ local function receipt(task, reusable)
   local entry = known[P .. 'receipt:' .. task]
   if not entry or (reusable and string.sub(entry, 1, 1) ~= 'c') then return nil end
   local cid = string.sub(entry, 2)
-  local hex = string.gsub(cid, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
-  local block = redis.call('GET', P .. 'block:f' .. hex)
-  if block then return cid, block end
+  local data = redis.call('GET', block_key(cid))
+  if data then return cid, data end
 end
 
 local function put_aside(node, task, at_most)

@@ -4,7 +4,7 @@ local state = redis.call('HGET', RUN, 'state')
 if state and state ~= 'withdrawn' then return 0 end
 redis.call('HSET', RUN, 'state', 'running', unpack(ARGV, 3))
 redis.call('HDEL', RUN, 'status')
-for _, part in ipairs({'settled', 'arrived', 'ready:0', 'ready:1'}) do
+for _, part in ipairs({'settled', 'arrived', 'ready:0', 'ready:1', 'handed'}) do
   if redis.call('EXISTS', RUN .. ':new:' .. part) == 1 then
     redis.call('RENAME', RUN .. ':new:' .. part, RUN .. ':' .. part)
   end

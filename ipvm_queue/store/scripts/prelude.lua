@@ -3,7 +3,9 @@
 --   P run:<id>             HASH    state running|done|cancelled|withdrawn (about to be opened again), status,
 --                                  left, failed, first, catch, ttl, begun, and for each queue index q: queue:<q> (its list), message:<q> (the broker message
 --                                  with marks), tickets:<q> (messages that are out); crashes (guests that
---                                  killed their worker)
+--                                  killed their worker); of a run that came through the gate: inv, push (CIDs of
+--                                  the invocations 8 and 9), service (DID), grants (CID of the tokens sent along)
+--   P run:<id>:handed      HASH    CID of a pop -> the queue's signed hand-out of the run to it
 --   P run:<id>:settled     HASH    node -> receipt CID (36 bytes), flag, out       exactly one record a node
 --   P run:<id>:arrived     HASH    node -> predecessors that have settled          absent = none
 --   P run:<id>:ready:<q>   ZSET    node, scored by its number                      released, not begun
@@ -16,7 +18,9 @@
 --   P run:<id>:lapsed      HASH    node|owner of each lease that lapsed, for when its owner's death is told later
 --   P run:<id>:events      STREAM  one entry a settle: s = "node flag,…"; the last has end = status
 --   P receipt:<task>       STRING  flag ('c' may be reused, 'n' not) and receipt CID
+--   P proxy:<receipt>      STRING  binary CID of the token that says the receipt in the service's name
 --   P block:<cid>          STRING  a block's bytes
+--   P revoked              HASH    CID of a revoked delegation -> when it would have lapsed anyway
 --   P flight:<task>        STRING  the owner who is computing this pure Task now
 --   P waiters:<task>       SET     id|node|q of those who wait for its receipt
 --   P awaited              SET     the Tasks that have waiters
@@ -24,11 +28,17 @@
 --   P live                 SET     ids of runs that are not over
 local P, ID, RUN = ARGV[1], ARGV[2], KEYS[1]
 local SUFFIXES = {'', ':settled', ':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':waiting', ':since',
-  ':deaths', ':lapsed', ':events', ':blocks'}
+  ':deaths', ':lapsed', ':events', ':blocks', ':handed'}
 
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The key of a block by its binary CID.
+local function block_key(cid)
+  local hex = string.gsub(cid, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
+  return P .. 'block:f' .. hex
 end
 
 local function slots(run, q)

@@ -2,10 +2,11 @@
 -- step. A node that its owner has lost, or that has a record already, is left as it is.
 -- ARGV: P, id, owner, q, want, lease (ms), receipt lifetime (ms, 0 = for ever), status ('' or the run's own),
 --   count, nodes that the owner runs ahead of their release,
+--   count, for each token that says receipts in the service's name: its CID in base16, binary, the token,
 --   count, for each node given back: its number, how many Tasks, the Tasks,
---   count, for each node settled: its number, 'claimed' or 'ahead', record, receipt's key, receipt, 'c' or 'n',
---     1 if it fails the run, how many Tasks, the Tasks, how many targets, for each: its number, what it waits for, q.
--- Returns {state, careful, node, deaths, node, deaths, …}.
+--   count, for each node settled: its number, 'claimed' or 'ahead', record, receipt's key, receipt, which of these tokens says
+--     it (0: none), 'c' or 'n', 1 if it fails the run, how many Tasks, the Tasks, how many targets, for each: its number, what it waits for, q.
+-- Returns {state, careful, revoked delegations, node, deaths, node, deaths, …}.
 local owner, q, want, lease = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local ttl, status, at = tonumber(ARGV[7]), ARGV[8], 8
 
@@ -21,11 +22,14 @@ local function arguments()
 end
 
 local state = redis.call('HGET', RUN, 'state')
-if not state then return {'gone', 0} end
+if not state then return {'gone', 0, 0} end
 local mine = q .. '|' .. owner
 
 local ahead, kept = {}, {}
 for _, node in ipairs(arguments()) do ahead[node] = true end
+
+local said = {}
+for i = 1, tonumber(argument()) do said[i] = {argument(), argument(), argument()} end
 
 local back = {}
 for _ = 1, tonumber(argument()) do
@@ -39,7 +43,7 @@ end
 local given, nodes = {}, {}
 for i = 1, tonumber(argument()) do
   local each = {node = argument(), how = argument(), record = argument(), key = argument(), receipt = argument()}
-  each.reusable, each.fails, each.tasks, each.targets = argument(), argument() == '1', arguments(), {}
+  each.said, each.reusable, each.fails, each.tasks, each.targets = said[tonumber(argument())], argument(), argument() == '1', arguments(), {}
   for t = 1, tonumber(argument()) do
     each.targets[t] = {argument(), tonumber(argument()), argument()}
   end
@@ -59,6 +63,15 @@ for i, each in ipairs(given) do
     if each.receipt ~= '' then
       saved[#saved + 1] = P .. 'block:' .. each.key
       saved[#saved + 1] = each.receipt
+      if each.said then
+        saved[#saved + 1] = P .. 'proxy:' .. each.key
+        saved[#saved + 1] = each.said[2]
+        if each.said[3] then
+          saved[#saved + 1] = P .. 'block:' .. each.said[1]
+          saved[#saved + 1] = each.said[3]
+          each.said[3] = nil
+        end
+      end
     end
     for _, task in ipairs(each.tasks) do
       landed[#landed + 1] = task
@@ -132,13 +145,13 @@ put_back(RUN, ID, back, 0)
 local left = done > 0 and redis.call('HINCRBY', RUN, 'left', -done) or tonumber(redis.call('HGET', RUN, 'left'))
 if state ~= 'running' then
   lapse(RUN)
-  return {state, 0}
+  return {state, 0, 0}
 end
 if left == 0 and done > 0 then
   conclude()
-  return {redis.call('HGET', RUN, 'state'), 0}
+  return {redis.call('HGET', RUN, 'state'), 0, 0}
 end
 local taken = take(q, owner, want, lease)
 for where in pairs(released) do top_up(RUN, ID, where) end
 if not released[q] then top_up(RUN, ID, q) end
-return {state, careful() and 1 or 0, unpack(taken)}
+return {state, careful() and 1 or 0, redis.call('HLEN', P .. 'revoked'), unpack(taken)}

@@ -143,3 +143,16 @@ def test_compiling_is_linear():
         return best
 
     assert seconds(16_000) < 24 * seconds(2_000)
+
+
+def test_effects_are_the_service_s_and_pure_tasks_the_queue_s():
+    """Equal pure work has one address whoever it is for; an effect happens in the name of one service."""
+    effect = {"type": "ipvm/effect", "with": "dns://example.com?TYPE=A", "do": "crud/read"}
+    workflow = read({"a": job(1), "b": effect})
+
+    for_one, for_other = (compile_plan(workflow, QUEUE, DOCUMENT, service).plan for service in ("did:one", "did:other"))
+
+    assert for_one.node(0).task == for_other.node(0).task
+    assert for_one.node(1).task == task_link("did:one", "/crud/read", for_one.node(1).args, b"")
+    assert [for_one.subject_of(node) for node in for_one] == [QUEUE, "did:one"]
+    assert load(for_one.data, lambda _: b"").service == "did:one"

@@ -1,0 +1,73 @@
+"""What a run was asked for with, as the store keeps it: the tokens, and the hand-outs to those who work on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ipvm_queue.ipld import DAG_CBOR, Link
+from ipvm_queue.store import Keys, Opening, Papers, RedisRuns, connect
+
+pytestmark = pytest.mark.integration
+
+PLAN, JOB, PUSH, POP, LATER = (Link.of(name.encode(), DAG_CBOR) for name in ("plan", "job", "push", "pop", "later"))
+TOKENS, HANDOUT = b"all tokens", b"a hand-out"
+
+
+def opening(**changes):
+    """Return a run of one node."""
+    given = {"plan": PLAN, "document": PLAN, "count": 1, "requestor": "did:key:z", "messages": {"q": "@RUN@"}}
+    given |= {"settled": {}, "arrived": {}, "ready": {0: [0]}, "failed": 0, "first_failed": None, "catch": None}
+    return Opening(**{**given, **changes})
+
+
+@pytest.fixture
+def runs(stack):
+    """Return the runs of a queue of the test's own."""
+    redis = connect(stack.url)
+    yield RedisRuns(redis, Keys("papers"), lease=1.0, receipt_lifetime=None)
+    redis.delete(*redis.keys("{ipvm:papers}:*"))
+    redis.close()
+
+
+def test_a_run_s_papers_come_with_its_first_nodes(runs, stack):
+    """Who begins and says under which pop gets the tokens and the hand-out in the same answer."""
+    grants = Link.of(TOKENS)
+    stack.redis.set(Keys("papers").block(grants), TOKENS)
+    gated = {"invocation": JOB, "push": PUSH, "service": "did:key:s", "grants": grants, "handed": {POP: HANDOUT}}
+    runs.open("run", opening(**gated), lifetime=60)
+
+    assert runs.begin("run", "me", 0, 0, 0, pop=POP).papers == Papers(JOB, PUSH, TOKENS, HANDOUT)
+    assert runs.begin("run", "me", 0, 0, 0, pop=LATER).papers == Papers(JOB, PUSH, TOKENS, b"")
+    assert runs.begin("run", "me", 0, 1, 0).nodes == [(0, 0)]
+    assert stack.redis.get(Keys("papers").block(Link.of(HANDOUT, DAG_CBOR))) == HANDOUT
+    header = runs.header("run")
+    assert (header.invocation, header.push, header.service, header.grants) == (JOB, PUSH, "did:key:s", grants)
+
+
+def test_a_run_is_handed_once_to_each_pop(runs):
+    """The first answer to a pop stays."""
+    runs.open("run", opening(), lifetime=60)
+    assert runs.handed("run", POP) is None
+
+    runs.hand("run", POP, HANDOUT)
+    runs.hand("run", POP, b"another")
+
+    assert runs.handed("run", POP) == HANDOUT
+
+
+def test_a_run_without_papers_has_none(runs):
+    """A run that nobody asked for with tokens answers like any other."""
+    runs.open("run", opening(), lifetime=60)
+
+    grant = runs.begin("run", "me", 0, 1, 0, pop=POP)
+
+    assert (grant.papers, grant.nodes, grant.revoked) == (None, [(0, 0)], 0)
+
+
+def test_revocations_are_counted_in_every_answer(runs, stack):
+    """A worker learns from what it asks anyway that something has been revoked."""
+    runs.open("run", opening(), lifetime=60)
+    stack.redis.hset(Keys("papers").revoked, JOB.key, "")
+
+    assert runs.begin("run", "me", 0, 1, 0).revoked == 1
+    assert runs.settle("run", "me", 0, []).revoked == 1
