@@ -9,7 +9,9 @@
       │     └── SignatureError       2  a signature does not verify
       ├── ModuleError              2  bytes that are no Wasm module we run, or a call that does not fit it
       ├── CodecError                 2  bytes that are not what they claim to be
-      │     └── LimitError           2  bytes that are too many or too deep
+      │     ├── LimitError           2  bytes that are too many or too deep
+      │     └── SealError            2  a sealed box that is none, or was altered
+      │           └── WrongKeyError  2  a sealed box that is for others
       ├── BlockError                 2  a block is wrong
       │     └── MissingBlockError    2  a block is not in the store
       ├── RefusedError               3  the queue refused the work
@@ -121,6 +123,18 @@ class LimitError(CodecError):
     """Raised when something from outside is larger or deeper than its limit."""
 
     code = "limit"
+
+
+class SealError(CodecError):
+    """Raised when bytes are no sealed box, or one that was altered or is for another purpose."""
+
+    code = "sealed"
+
+
+class WrongKeyError(SealError):
+    """Raised when a box is sealed to other keys; `recipients` names them."""
+
+    code = "wrong-key"
 
 
 class BlockError(IpvmError):

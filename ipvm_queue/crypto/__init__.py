@@ -1,7 +1,22 @@
-"""Keys: did:key identities, signers and verifiers of three suites, varsig headers."""
+"""Keys: did:key identities, signers and verifiers of three suites, varsig headers, sealed boxes."""
 
 from ipvm_queue.crypto.files import load_signer, save_signer
+from ipvm_queue.crypto.sealed import check_recipient, is_sealed, open_sealed, recipients_of, seal
 from ipvm_queue.crypto.signer import Signer
 from ipvm_queue.crypto.suites import SUITES, Suite, principal, suite_of_header, verify
 
-__all__ = ["SUITES", "Signer", "Suite", "load_signer", "principal", "save_signer", "suite_of_header", "verify"]
+__all__ = [
+    "SUITES",
+    "Signer",
+    "Suite",
+    "check_recipient",
+    "is_sealed",
+    "load_signer",
+    "open_sealed",
+    "principal",
+    "recipients_of",
+    "save_signer",
+    "seal",
+    "suite_of_header",
+    "verify",
+]

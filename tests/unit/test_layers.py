@@ -46,6 +46,7 @@ OWNERS = {
     "cbrrr": ["ipld", "crypto"],
     "multiformats": ["ipld", "crypto"],
     "cryptography": ["crypto"],
+    "nacl": ["crypto"],
     "click": ["cli"],
     "rich": ["cli"],
     "pydantic": ["settings", "workflow"],
