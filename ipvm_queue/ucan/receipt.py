@@ -1,7 +1,8 @@
 """Receipts: who ran a Task, and what came out.
 
 A receipt is an invocation of `/ucan/assert/receipt` by the executor upon itself, without audience, that never
-expires: `args: {ran: &Task, out: Result}`. A Result is `{"ok": value}` or `{"error": value}`; a large one stands in
+expires: `args: {ran: &Task, out: Result}`. `cause` names the receipt by which the executor was handed the Task. A
+Result is `{"ok": value}` or `{"error": value}`; a large one stands in
 a block of its own and `out` is its Link.
 """
 
@@ -27,7 +28,8 @@ _FIELDS: Final = frozenset({"iss", "sub", "cmd", "args", "prf", "nonce", "exp", 
 class Receipt:
     """`issuer` (a DID) asserts that running the Task `ran` came out as `out`, at `issued` (Unix seconds).
 
-    `meta` says how: gas used and engine for Wasm. `link` is the CID of the signed envelope.
+    `meta` says how: gas used and engine for Wasm. `link` is the CID of the signed envelope, `cause` that of the receipt
+    that handed the Task to the issuer.
     """
 
     link: Link
@@ -36,25 +38,27 @@ class Receipt:
     out: Value
     meta: dict[str, Any]
     issued: int
+    cause: Link | None = None
 
 
-def issue(signer: Signer, ran: Link, out: Value, meta: dict[str, Any], now: int) -> tuple[Link, bytes]:
+def issue(
+    signer: Signer, ran: Link, out: Value, meta: dict[str, Any], now: int, *, cause: Link | None = None
+) -> tuple[Link, bytes]:
     """Return a new receipt's CID and bytes. You can read it as "(signer) says that (ran) came out as (out)"."""
-    data = seal(
-        {
-            "iss": signer.did,
-            "sub": signer.did,
-            "cmd": COMMAND,
-            "args": {"ran": ran, "out": out},
-            "prf": [],
-            "nonce": b"",
-            "exp": None,
-            "iat": now,
-            "meta": meta,
-        },
-        INVOCATION_TAG,
-        signer,
-    )
+    payload: dict[str, Value] = {
+        "iss": signer.did,
+        "sub": signer.did,
+        "cmd": COMMAND,
+        "args": {"ran": ran, "out": out},
+        "prf": [],
+        "nonce": b"",
+        "exp": None,
+        "iat": now,
+        "meta": meta,
+    }
+    if cause is not None:
+        payload["cause"] = cause
+    data = seal(payload, INVOCATION_TAG, signer)
     return Link.of(data, DAG_CBOR), data
 
 
@@ -67,15 +71,15 @@ def read(data: bytes, *, trusted: bool = False) -> Receipt:
     payload = envelope.payload
     if envelope.tag != INVOCATION_TAG or payload.get("cmd") != COMMAND:
         raise CodecError("not a receipt")
-    if payload.keys() != _FIELDS or payload["iss"] != payload["sub"] or payload["prf"] != []:
+    if payload.keys() - {"cause"} != _FIELDS or payload["iss"] != payload["sub"] or payload["prf"] != []:
         raise CodecError("not a receipt by its executor")
     match payload:
         case {"args": {"ran": Link() as ran, "out": out, **rest}, "meta": dict() as meta, "iat": int() as issued} if (
-            not rest
+            not rest and isinstance(payload.get("cause", ran), Link)
         ):
             if not (
                 isinstance(out, Link) or (isinstance(out, dict) and len(out) == 1 and out.keys() & {"ok", "error"})
             ):
                 raise CodecError("a receipt's out is {ok} or {error} or a link to one of them")
-            return Receipt(Link.of(data, DAG_CBOR), payload["iss"], ran, out, meta, issued)
-    raise CodecError("not a receipt: args are {ran, out}")
+            return Receipt(Link.of(data, DAG_CBOR), payload["iss"], ran, out, meta, issued, payload.get("cause"))
+    raise CodecError("not a receipt: args are {ran, out}, a cause is a link")

@@ -25,6 +25,20 @@ def test_a_receipt_reads_as_it_was_issued(out):
     assert link.matches(data)
 
 
+def test_a_receipt_names_what_it_follows_from():
+    """The receipt that handed the Task out is part of what is signed; anything but a link there is refused."""
+    cause = Link.of(b"hand-out")
+    _, data = issue(SIGNER, RAN, {"ok": 1}, {}, 5, cause=cause)
+    fields = {"iss": SIGNER.did, "sub": SIGNER.did, "cmd": "/ucan/assert/receipt", "prf": [], "meta": {}}
+    fields |= {"args": {"ran": RAN, "out": {"ok": 1}}, "nonce": b"", "exp": None, "iat": 5}
+
+    assert read(data).cause == cause
+    assert read(seal(fields, "ucan/inv@1.0.0", SIGNER)).cause is None
+    for wrong in (None, "text", cause.bytes):
+        with pytest.raises(CodecError, match="cause"):
+            read(seal(fields | {"cause": wrong}, "ucan/inv@1.0.0", SIGNER))
+
+
 def test_a_changed_receipt_is_refused():
     """One byte changed anywhere is not a receipt any more."""
     _, data = issue(SIGNER, RAN, {"ok": 1}, {}, 5)
