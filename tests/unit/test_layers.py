@@ -47,6 +47,7 @@ OWNERS = {
     "multiformats": ["ipld", "crypto"],
     "cryptography": ["crypto"],
     "nacl": ["crypto"],
+    "pyblst": ["crypto"],
     "click": ["cli"],
     "rich": ["cli"],
     "pydantic": ["settings", "workflow"],
