@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     queue_key: FullPath = Field(
         default_factory=lambda: _data() / "keys" / "queue.pem", description="the key that the queue speaks with"
     )
+    effects_config: FullPath | None = Field(None, description="TOML with a table for each family of effects")
     data_dir: FullPath = Field(default_factory=_data, description="what the embedded stack keeps")
     cache_dir: FullPath = Field(
         default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"), description="compiled modules and blocks"
@@ -192,7 +193,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _beside(path: Path, name: str, value: Any) -> Any:
     """Return a path in a file as relative to that file, any other value as it is."""
-    is_path = name.endswith(("key", "_dir")) and isinstance(value, str)
+    is_path = name.endswith(("key", "_dir", "_config")) and isinstance(value, str)
     return path.parent / Path(value).expanduser() if is_path else value
 
 

@@ -22,13 +22,13 @@ ARROWS = {
     "plan": ["workflow", "ipld"],
     "store": ["ipld"],
     "wasm": ["ipld"],
-    "effects": ["store", "wasm", "crypto", "ipld"],
+    "effects": ["workflow", "store", "wasm", "crypto", "ipld", "settings"],
     "queue": ["ucan", "plan", "store", "settings"],
     "worker": ["queue", "effects", "wasm", "plan", "store", "observe", "settings"],
-    "submission": ["workflow", "wasm"],
+    "submission": ["workflow", "wasm", "effects"],
     "run": ["plan", "queue", "store"],
     "embedded": ["settings"],
-    "client": ["run", "submission", "workflow", "plan", "queue", "store", "embedded", "settings"],
+    "client": ["run", "submission", "effects", "workflow", "plan", "queue", "store", "embedded", "settings"],
     "cli": ["client", "worker"],
 }
 

@@ -1,0 +1,20 @@
+"""The world: what workers can do beside Wasm, by (URI scheme, ability), one family of handlers a file."""
+
+from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Fault, NotDoneError, Outcome, Safety
+from ipvm_queue.effects.registry import UnknownEffectError, check, effects, find, safety_of
+
+__all__ = [
+    "Call",
+    "Context",
+    "Effect",
+    "EffectError",
+    "Fault",
+    "NotDoneError",
+    "Outcome",
+    "Safety",
+    "UnknownEffectError",
+    "check",
+    "effects",
+    "find",
+    "safety_of",
+]
