@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from principals import ALICE, BOB, CAROL, bag, grant, invoke, principal
 
 from ipvm_queue.ipld import cid_of, encode
 from ipvm_queue.ucan import Container, Encoding, revoke
+from ipvm_queue.ucan.classic import PUSH, mint
 
 POLICY = [
     ["==", ".to[0]", "x"],
@@ -28,6 +31,12 @@ def seeds() -> list[bytes]:
         tokens += [one, two, asked, revoke(ALICE, one.link, [one.link])]
     chains = [Container(bag(*tokens[start : start + 3])) for start in range(0, len(tokens), 4)]
     texts = [".", '.a["b c"][0][-1][1:2][:][]?', "a*b\\*c\0axb*c"]
+    queue, later = principal("queue"), 4_000_000_000
+    right = f"queue:{queue.did}"
+    root = mint(queue, ALICE.did, right, expiration=later, not_before=1)
+    below = mint(ALICE, BOB.did, queue.did, expiration=later, not_before=2, proofs=[root, root])
+    granted = {"iss": queue.did, "aud": ALICE.did, "exp": later, "att": [{"with": right, "can": PUSH}], "prf": []}
+    more = granted | {"nbf": 1, "nnc": "n", "fct": [{}], "prf": [root], "att": [{"with": queue.did, "can": "queue/*"}]}
     return [
         *(b"\0" + Container.of([token.data]).write() for token in tokens),
         *(b"\0" + chain.write() for chain in chains),
@@ -36,4 +45,6 @@ def seeds() -> list[bytes]:
         *(b"\3" + encode([[statement], ARGS]) for statement in POLICY),
         b"\3" + encode([POLICY, ARGS]),
         *(b"\4" + text.encode() for text in texts),
+        *(b"\5" + text.encode() for text in (root, below)),
+        *(b"\6" + json.dumps(payload).encode() for payload in (granted, more)),
     ]

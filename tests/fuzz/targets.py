@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING
+
+from principals import principal
 
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import decode
 from ipvm_queue.ucan import Container, Delegation, Encoding, Invocation, Policy, Selector, UcanError, Validator
+from ipvm_queue.ucan.classic import walk
 from ipvm_queue.ucan.glob import Glob
+from ipvm_queue.ucan.jwt import HEADER, Jwt, encode_part
 from ipvm_queue.ucan.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NOW = 1_800_000_000
+QUEUE = principal("queue")
 _HEAD = b"\x82\x58\x40" + bytes(64)
 
 
@@ -67,7 +73,22 @@ def selector(data: bytes) -> None:
     assert str(Selector.parse(pattern)) == pattern
 
 
-TARGETS: list[Callable[[bytes], None]] = [invocation, payload, container, policy, selector]
+def jwt(data: bytes) -> None:
+    """Read a JWT of UCAN 0.8.1 as it is; its text is the only one of its token."""
+    assert Jwt.parse(data.decode(errors="replace")).text.encode() == data
+
+
+def classic(data: bytes) -> None:
+    """Walk a JWT whose payload this is, well signed by the queue."""
+    signed = f"{encode_part(json.dumps(HEADER).encode())}.{encode_part(data)}"
+    text = f"{signed}.{encode_part(QUEUE.sign(signed.encode()))}"
+    found = walk(text, QUEUE.did, now=NOW)
+    assert found.chain[0].iss == QUEUE.did
+    assert found.holder != QUEUE.did
+    assert found.exp > NOW
+
+
+TARGETS: list[Callable[[bytes], None]] = [invocation, payload, container, policy, selector, jwt, classic]
 
 
 def one_input(data: bytes) -> None:

@@ -48,6 +48,7 @@ OWNERS = {
     "cryptography": ["crypto"],
     "nacl": ["crypto"],
     "pyblst": ["crypto"],
+    "ucan": ["ucan.py_ucan"],
     "click": ["cli"],
     "rich": ["cli"],
     "pydantic": ["settings", "workflow"],
