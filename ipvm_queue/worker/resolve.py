@@ -24,10 +24,11 @@ class Known(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """A node that can run: its args without promises, and its two addresses (equal where it had no promise)."""
+    """A node that can run: its args without promises, its Task, and the receipts that its args were taken from."""
 
     args: Value
     task: Link
+    under: tuple[Link, ...] = ()
 
 
 class Stopped(NamedTuple):
@@ -52,7 +53,8 @@ def prepare(plan: Plan, node: Node, known: dict[int, Known], others: dict[Link, 
         args = resolve(node.args, lambda task: (found[task].receipt, found[task].result))
     except PromiseError as stop:
         return Stopped(stop.error, _state_of(plan, stop.error, node, known))
-    return Resolved(args, task_link(plan.subject_of(node), node.command, args, node.nonce))
+    under = tuple(dict.fromkeys(each.receipt for each in found.values()))
+    return Resolved(args, task_link(plan.subject_of(node), node.command, args, node.nonce), under)
 
 
 def _not_taken(plan: Plan, source: int, branch: str, known: Known) -> Stopped:

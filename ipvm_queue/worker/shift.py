@@ -11,17 +11,21 @@ from collections import deque
 from contextlib import suppress
 from math import inf
 from threading import Lock
-from time import monotonic, time
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import BlockError
 from ipvm_queue.ipld import Link, decode_own, encode_own
+from ipvm_queue.observe import logger
 from ipvm_queue.store import Ask, Record, Settlement
 from ipvm_queue.store.runs import DEATH_LIMIT
-from ipvm_queue.ucan import issue, read, task_link
+from ipvm_queue.ucan import UcanError, read, task_link
+from ipvm_queue.worker.attest import Scribe
+from ipvm_queue.worker.authority import REFUSED, NotHandedError
 from ipvm_queue.worker.catch import answer, failure
 from ipvm_queue.worker.execute import execute
 from ipvm_queue.worker.resolve import Known, Resolved, Stopped, prepare
+from ipvm_queue.worker.stops import CRASHED, late, lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,12 +35,13 @@ if TYPE_CHECKING:
     from ipvm_queue.store import Answer, Grant, State
     from ipvm_queue.worker.tools import Tools
 
-INLINE: Final = 2048  # bytes of a Result that stay in its receipt; a larger one is a block of its own
+_log = logger(__name__)
 _QUANTUM: Final = 0.04  # seconds of work between two settlements
 _MOST: Final = 256
 _CHEAP: Final = 0.001  # seconds; a dearer node is worth a look for a receipt under its reified address first
 _FIRST_PACE: Final = 0.001
 _KNOWN: Final = 4096
+_RESPITE: Final = 0.5
 
 
 class Step(NamedTuple):
@@ -66,6 +71,7 @@ class Shift:
         self._current: list[Step] = []
         self._since = monotonic()
         self._done: list[Settlement] = []
+        self._scribe = Scribe(tools.signer, tools.stored)
 
     # The main loop
 
@@ -73,8 +79,13 @@ class Shift:
         """Answer a message that names `node`; return the state of the run."""
         tools = self._tools
         deadline = monotonic() + tools.budget
-        grant = tools.runs.begin(self._run, tools.owner, self._queue, self._want(), node)
-        while grant.nodes:
+        try:
+            pop = None if tools.authorities is None else tools.authorities.pop(self._run)
+        except NotHandedError as error:
+            _log.warning("a run is left to other workers", run=self._run, reason=str(error))
+            return "gone"
+        grant = tools.runs.begin(self._run, tools.owner, self._queue, self._want(), node, pop=pop)
+        while grant.nodes and self._may(grant):
             started = monotonic()
             count = self._run_batch(grant)
             self._learn((monotonic() - started) / count)
@@ -89,6 +100,25 @@ class Shift:
             return self._known[node].receipt
         (record,) = self._tools.runs.records(self._run, [node])
         return None if record is None else record.receipt
+
+    def _may(self, grant: Grant) -> bool:
+        """Whether the run may go on: its mandate holds, and is this worker's."""
+        tools = self._tools
+        if tools.authorities is None:
+            return True
+        try:
+            self._scribe.mandate = tools.authorities.mandate(self._run, self._plan.document, grant)
+        except UcanError as error:
+            _log.warning("a run's authority does not hold", run=self._run, rule=error.name, reason=error.message)
+            tools.runs.cancel(self._run, f"{error.name}: {error.message}")
+            return False
+        except NotHandedError as error:
+            _log.warning("a run is left to other workers", run=self._run, reason=str(error))
+            with self._lock:
+                self._settle(want=0, back=[(number, []) for number, _ in grant.nodes])
+            sleep(_RESPITE)  # so that others come to it first
+            return False
+        return True
 
     def _want(self) -> int:
         return max(1, min(_MOST, int(_QUANTUM / self._tools.paces.get(self._run, _FIRST_PACE))))
@@ -130,6 +160,8 @@ class Shift:
         settlement = self._outcome(step)
         with self._lock:
             self._done.append(settlement)
+            if not settlement.tasks:
+                self._unclaimed.append((step.number, step.tasks))
             self._current = self._current[1:]
             following = self._current[0].answer if self._current else None
             if following is not None and following.verdict == "busy":
@@ -144,19 +176,16 @@ class Shift:
         nodes = {number: self._plan.node(number) for number, _ in grant.nodes}
         crashed = [number for number, points in grant.nodes if points >= DEATH_LIMIT]
         for number in crashed:
-            self._stop(number, nodes.pop(number), _CRASHED, "error")
+            self._stop(number, nodes.pop(number), CRASHED, "error")
         others = self._await(nodes)
         self._fetch(nodes)
         steps: list[Step] = []
         for number, node in nodes.items():
-            if number == self._plan.count:
-                args = {**node.args, "params": [failure(self._tools, self._run, self._plan)]}
-                task = task_link(self._plan.subject, node.command, args, node.nonce)
-                steps.append(Step(number, node, Resolved(args, task), [], None, ahead=False))
-                continue
-            ready = prepare(self._plan, node, self._known, others.get(number, {}))
+            ready = self._prepare(node, others.get(number, {}), handler=number == self._plan.count)
             if isinstance(ready, Stopped):
                 self._stop(number, node, ready.error, ready.state)
+            elif number == self._plan.count:
+                steps.append(Step(number, node, ready, [], None, ahead=False))
             else:
                 tasks = [node.task] if ready.task == node.task else [node.task, ready.task]
                 steps.append(Step(number, node, ready, tasks, None, ahead=False))
@@ -213,11 +242,11 @@ class Shift:
                 try:
                     others[ask.node] = {task: self._read(data) for task, (_, data) in pairs}
                 except BlockError as error:
-                    self._stop(ask.node, nodes.pop(ask.node), _lost(error), "error")
+                    self._stop(ask.node, nodes.pop(ask.node), lost(error), "error")
                 continue
             node = nodes.pop(ask.node)
             if found.verdict == "late":
-                self._stop(ask.node, node, _late(ask), "error")
+                self._stop(ask.node, node, late(ask), "error")
         return others
 
     def _fetch(self, nodes: dict[int, Node]) -> None:
@@ -227,17 +256,17 @@ class Shift:
         needed = dict.fromkeys(each for node in nodes.values() for each in node.predecessors if each not in self._known)
         if not needed:
             return
-        lost: dict[int, BlockError] = {}
+        gone: dict[int, BlockError] = {}
         for number, record in zip(needed, self._tools.runs.records(self._run, list(needed)), strict=True):
             if record is None:
                 raise RuntimeError(f"node {number} of run {self._run} was released before it settled")
             try:
                 self._known[number] = Known(record.receipt, record.state, self._inline(record.result))
             except BlockError as error:
-                lost[number] = error
-        for number in [number for number, node in nodes.items() if not lost.keys().isdisjoint(node.predecessors)]:
+                gone[number] = error
+        for number in [number for number, node in nodes.items() if not gone.keys().isdisjoint(node.predecessors)]:
             node = nodes.pop(number)
-            self._stop(number, node, _lost(next(lost[each] for each in node.predecessors if each in lost)), "error")
+            self._stop(number, node, lost(next(gone[each] for each in node.predecessors if each in gone)), "error")
 
     def _read(self, data: bytes) -> Known:
         receipt = read(data, trusted=True)
@@ -249,9 +278,25 @@ class Shift:
 
     # Running
 
+    def _prepare(self, node: Node, others: dict[Link, Known], *, handler: bool = False) -> Resolved | Stopped:
+        """Resolve a node's args (those of the `catch` handler are the first failure); look whether it may run so."""
+        ready = self._handler(node) if handler else prepare(self._plan, node, self._known, others)
+        mandate = self._scribe.mandate
+        if mandate is None or isinstance(ready, Stopped):
+            return ready
+        refusal = mandate.refusal(node.command, ready.args, ready.task)
+        if refusal is None:
+            return ready
+        _log.warning("a task was refused", run=self._run, label=node.label, rule=refusal["rule"])
+        return Stopped(refusal, "error")
+
+    def _handler(self, node: Node) -> Resolved:
+        args = {**node.args, "params": [failure(self._tools, self._run, self._plan)]}
+        return Resolved(args, task_link(self._plan.subject_of(node), node.command, args, node.nonce))
+
     def _outcome(self, step: Step) -> Settlement:
         if step.ready is None:
-            ready = prepare(self._plan, step.node, self._known, {})
+            ready = self._prepare(step.node, {})
             if isinstance(ready, Stopped):
                 return self._stopped(step.number, step.node, ready.error, ready.state, ahead=step.ahead)
             step = step._replace(ready=ready, tasks=list(dict.fromkeys((*step.tasks, ready.task))))
@@ -265,7 +310,9 @@ class Shift:
             record = Record(record.receipt, record.state, cached=True, out=record.out)
             return self._settled(step, record, result, b"", reusable=True)
         done = execute(self._tools, step.node.command, step.ready.args, self._plan.bounds[step.node.bounds])
-        record, receipt = self._sign(task, done.out, "ok" if "ok" in done.out else "error", done.meta)
+        meta = done.meta | self._scribe.under(step.ready.under)
+        state: State = "ok" if "ok" in done.out else "error"
+        record, receipt = self._scribe.sign(step.node, task, done.out, state, meta)
         if done.reusable:
             self._twins[task] = (record, done.out)
         return self._settled(step, record, done.out, receipt, reusable=done.reusable)
@@ -290,22 +337,14 @@ class Shift:
             self._done.append(settlement)
 
     def _stopped(self, number: int, node: Node, error: dict[str, Value], state: State, *, ahead: bool) -> Settlement:
-        """Settle a node that does not run. A skipped one says nothing of its Task, so it is indexed under none."""
-        record, receipt = self._sign(node.task, {"error": error}, state, {})
+        """Settle a node that does not run. A skipped or refused one is indexed under no Task: it says nothing of it."""
+        record, receipt = self._scribe.sign(node, node.task, {"error": error}, state, {})
         self._known[number] = Known(record.receipt, state, {"error": error})
-        tasks = [] if state == "skipped" else [node.task]
+        tasks = [] if state == "skipped" or error.get("code") == REFUSED else [node.task]
         fails = state == "error" and not node.handled
         return Settlement(
             number, record, receipt, tasks, reusable=False, fails=fails, ahead=ahead, targets=node.targets
         )
-
-    def _sign(self, task: Link, out: Value, state: State, meta: dict[str, Value]) -> tuple[Record, bytes]:
-        encoded = encode_own(out)
-        if len(encoded) > INLINE:
-            out = self._tools.stored.put(encoded, 0x71)
-            encoded = encode_own(out)
-        link, receipt = issue(self._tools.signer, task, out, meta, int(time()))
-        return Record(link, state, cached=False, out=encoded), receipt
 
     # Settling
 
@@ -320,7 +359,15 @@ class Shift:
             if each.node == self._plan.count:
                 status = answer(tools, self._run, self._plan, each.record)
         grant = tools.runs.settle(
-            self._run, tools.owner, self._queue, done, want=want, ahead=ahead, back=back, status=status
+            self._run,
+            tools.owner,
+            self._queue,
+            done,
+            want=want,
+            ahead=ahead,
+            back=back,
+            status=status,
+            attestations=self._scribe.attest(done),
         )
         if done:
             tools.announcer.note(self._run, self._plan, done)
@@ -339,22 +386,3 @@ class Shift:
             if held:
                 tasks = [task for step in steps for task in step.tasks]
                 tools.runs.renew(self._run, tools.owner, self._queue, held, tasks)
-
-
-_CRASHED: Final[dict[str, Value]] = {
-    "code": "runner/crashed",
-    "message": "every worker process that ran this task died of it",
-    "fault": "runner",
-}
-
-
-def _lost(error: BlockError) -> dict[str, Value]:
-    return {"code": "promise/lost", "message": f"a result that is needed is lost: {error.message}", "fault": "runner"}
-
-
-def _late(ask: Ask) -> dict[str, Value]:
-    return {
-        "code": "promise/timeout",
-        "message": f"no receipt came for the awaited Task within {ask.patience:g} seconds",
-        "fault": "requestor",
-    }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Link
     from ipvm_queue.settings import Settings
     from ipvm_queue.worker.announce import Announcer
+    from ipvm_queue.worker.authority import Authorities
 
 _PLANS: Final = 32
 
@@ -33,6 +34,7 @@ class Tools:
     wasm: Executor
     budget: float
     announcer: Announcer
+    authorities: Authorities | None = None
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
     paces: OrderedDict[str, float] = field(default_factory=OrderedDict)
 

@@ -1,0 +1,105 @@
+"""Signing what came out: the worker's own receipts (13r), and that the service stands by them (13s).
+
+A receipt is the executor's own word, and names the hand-out by which it was entitled. The token beside it, an
+invocation of `/ucan/proxy/sign` on the service by the worker, under the chain service → queue → worker, makes it the
+service's: `args: {cmd, ran: [&Task…], rcpt: [&receipt…]}`. One token covers all receipts of one settlement that
+answer the same command, so that a signature is not paid for each; every receipt in it still verifies alone.
+"""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ipvm_queue.ipld import DAG_CBOR, Link, encode_own
+from ipvm_queue.store import Attestation, Record
+from ipvm_queue.ucan import issue, seal
+from ipvm_queue.ucan.receipt import INVOCATION_TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ipvm_queue.crypto import Signer
+    from ipvm_queue.ipld import Value
+    from ipvm_queue.plan import Node
+    from ipvm_queue.store import RedisBlocks, Settlement, State
+    from ipvm_queue.worker.authority import Mandate
+
+PROXY_SIGN: Final = "/ucan/proxy/sign"
+INLINE: Final = 2048  # bytes of a Result that stay in its receipt; a larger one is a block of its own
+_SEVERAL: Final = 32
+_MOST: Final = 256  # receipts under one signature: a token has 64 KiB at most, and each takes 82 bytes
+
+
+class _Made(NamedTuple):
+    command: str
+    ran: Link
+    receipt: Link
+
+
+class Scribe:
+    """Signs a run's receipts. `mandate` is the one under which it does, None for a run that passed no gate."""
+
+    def __init__(self, signer: Signer, blocks: RedisBlocks) -> None:
+        self.mandate: Mandate | None = None
+        self._signer = signer
+        self._blocks = blocks
+        self._made: dict[Link, _Made] = {}
+
+    def sign(self, node: Node, task: Link, out: Value, state: State, meta: dict[str, Value]) -> tuple[Record, bytes]:
+        """Return a node's record, and its receipt (13r)."""
+        encoded = encode_own(out)
+        if len(encoded) > INLINE:
+            out = self._blocks.put(encoded, DAG_CBOR)
+            encoded = encode_own(out)
+        cause = None if self.mandate is None else self.mandate.cause
+        link, receipt = issue(self._signer, task, out, meta, int(time()), cause=cause)
+        if cause is not None:
+            self._made[link] = _Made(node.command, task, link)
+        return Record(link, state, cached=False, out=encoded), receipt
+
+    def under(self, receipts: tuple[Link, ...]) -> dict[str, Value]:
+        """Return what a receipt says of those that its Task's args were taken from, so that a reader can walk down.
+
+        `{"under": [&receipt…]}`; where they are many, the list is a block of its own and `under` its Link.
+        """
+        if not receipts:
+            return {}
+        if len(receipts) <= _SEVERAL:
+            return {"under": [*receipts]}
+        return {"under": self._blocks.put(encode_own([*receipts]), DAG_CBOR)}
+
+    def attest(self, done: Sequence[Settlement]) -> list[Attestation]:
+        """Return the tokens (13s) that say new receipts in the service's name, one for each command.
+
+        Where the chain has policies each receipt gets a token of its own: they were looked at for its Task alone.
+        """
+        mandate = self.mandate
+        if mandate is None:
+            return []
+        by_command: dict[str, list[_Made]] = {}
+        for each in done:
+            made = self._made.pop(each.record.receipt, None) if each.receipt else None
+            if made is not None:
+                by_command.setdefault(made.command, []).append(made)
+        most = 1 if mandate.has_proxy_policies else _MOST
+        return [
+            self._attestation(mandate, command, some[start : start + most])
+            for command, some in by_command.items()
+            for start in range(0, len(some), most)
+        ]
+
+    def _attestation(self, mandate: Mandate, command: str, made: list[_Made]) -> Attestation:
+        receipts = [each.receipt for each in made]
+        payload: dict[str, Value] = {
+            "iss": self._signer.did,
+            "sub": mandate.service,
+            "cmd": PROXY_SIGN,
+            "args": {"cmd": command, "ran": [each.ran for each in made], "rcpt": [*receipts]},
+            "prf": [proof.link for proof in mandate.proxies],
+            "nonce": b"",
+            "exp": None,
+            "iat": int(time()),
+        }
+        data = seal(payload, INVOCATION_TAG, self._signer)
+        return Attestation(Link.of(data, DAG_CBOR), data, receipts)
