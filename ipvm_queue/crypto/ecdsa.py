@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,6 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ipvm_queue.crypto import did as did_key
 from ipvm_queue.errors import CodecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _HALF: Final = 32
 _KEY_BYTES: Final = 33  # a compressed point: 02 or 03, and x
@@ -49,8 +53,11 @@ class Curve:
         except ValueError as error:
             raise CodecError(f"{did} is no point of {self.name}", hint=did_key.HINT) from error
 
-    def sign(self, key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
-        """Return the signature of `data`, with the lower s."""
+    def signing(self, key: ec.EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
+        """Return the function that signs with a key, with the lower s."""
+        return partial(self._sign, key)
+
+    def _sign(self, key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
         r, s = decode_dss_signature(key.sign(data, _SHA256))
         return r.to_bytes(_HALF, "big") + min(s, self.order - s).to_bytes(_HALF, "big")
 

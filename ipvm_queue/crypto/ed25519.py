@@ -1,15 +1,22 @@
-"""The suite Ed25519: keys, DIDs and signatures of 64 bytes."""
+"""The suite Ed25519: keys, DIDs and signatures of 64 bytes.
+
+Keys are cryptography's; libsodium signs and verifies, in half the time, and refuses weak keys by itself.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from nacl.bindings import crypto_sign, crypto_sign_open
+from nacl.exceptions import BadSignatureError
 
 from ipvm_queue.crypto import did as did_key
 from ipvm_queue.errors import CodecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VARSIG_HEADER: Final = bytes.fromhex("3401ed01ed011371")  # varsig 1.0: EdDSA, Ed25519, sha2-512, over DAG-CBOR
 SIGNATURE_BYTES: Final = 64
@@ -64,15 +71,18 @@ def raw(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes_raw()
 
 
-def sign(key: Ed25519PrivateKey, data: bytes) -> bytes:
-    """Return the signature of `data`."""
-    return key.sign(data)
+def signing(key: Ed25519PrivateKey) -> Callable[[bytes], bytes]:
+    """Return the function that signs with a key."""
+    both = key.private_bytes_raw() + raw(key)
+    return lambda data: crypto_sign(data, both)[:SIGNATURE_BYTES]
 
 
 def verifies(key: Ed25519PublicKey, signature: bytes, data: bytes) -> bool:
     """Whether `signature` is of `data` under `key`."""
+    if len(signature) != SIGNATURE_BYTES:
+        return False
     try:
-        key.verify(signature, data)
-    except InvalidSignature:
+        crypto_sign_open(signature + data, key.public_bytes_raw())
+    except BadSignatureError:
         return False
     return True

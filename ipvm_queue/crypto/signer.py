@@ -25,7 +25,7 @@ class Signer:
         if suite is None:
             raise UsageError("this key is of no suite that is used here", hint=f"one of {', '.join(SUITES)}")
         self._key = key
-        self._sign = suite.sign
+        self._sign = suite.signing(key)
         self.suite = suite
         self.varsig = suite.varsig
         self.did = suite.did(key)
@@ -42,7 +42,7 @@ class Signer:
 
     def sign(self, data: bytes) -> bytes:
         """Return the signature of `data`."""
-        return self._sign(self._key, data)
+        return self._sign(data)
 
     def __repr__(self) -> str:
         return f"Signer({self.did})"

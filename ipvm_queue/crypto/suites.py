@@ -34,7 +34,7 @@ class Suite:
     generate: Callable[[], PrivateKey]
     raw: Callable[[Any], bytes]
     load: Callable[[bytes, str], Any]
-    sign: Callable[[Any, bytes], bytes]
+    signing: Callable[[Any], Callable[[bytes], bytes]]
     verifies: Callable[[Any, bytes, bytes], bool]
 
     def did(self, key: PrivateKey) -> str:
@@ -49,7 +49,7 @@ ED25519: Final = Suite(
     Ed25519PrivateKey.generate,
     ed25519.raw,
     ed25519.load,
-    ed25519.sign,
+    ed25519.signing,
     ed25519.verifies,
 )
 ES256: Final = Suite(
@@ -59,7 +59,7 @@ ES256: Final = Suite(
     P256.generate,
     P256.raw,
     P256.load,
-    P256.sign,
+    P256.signing,
     P256.verifies,
 )
 ES256K: Final = Suite(
@@ -69,7 +69,7 @@ ES256K: Final = Suite(
     SECP256K1.generate,
     SECP256K1.raw,
     SECP256K1.load,
-    SECP256K1.sign,
+    SECP256K1.signing,
     SECP256K1.verifies,
 )
 SUITES: Final = {suite.name: suite for suite in (ED25519, ES256, ES256K)}

@@ -105,8 +105,11 @@ class _Case(NamedTuple):
 class Authorities:
     """The mandates of a worker process."""
 
-    def __init__(self, gate: Gate, grants: Callable[[Asked, Validator], Grants]) -> None:
+    def __init__(
+        self, gate: Gate, grants: Callable[[Asked, Validator], Grants], *, clock: Callable[[], float] = time
+    ) -> None:
         self._gate = gate
+        self._clock = clock
         self._grants = grants
         self._validator = Validator()
         self._cases: OrderedDict[str, _Case] = OrderedDict()
@@ -125,7 +128,7 @@ class Authorities:
 
         Raises `UcanError` where the job does not hold (any more), `NotHandedError` where another worker may go on.
         """
-        now = int(time())
+        now = int(self._clock())
         if grant.revoked != self._count:
             self._revoked, self._count = self._gate.revoked(), grant.revoked
         case = self._cases.get(run)
