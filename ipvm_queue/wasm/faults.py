@@ -7,7 +7,7 @@ import re
 from ctypes import byref
 from typing import Any, Final
 
-from wasmtime import TrapCode
+from wasmtime import Trap, TrapCode, WasmtimeError
 from wasmtime import _ffi as ffi
 
 from ipvm_queue.wasm.outcome import CallError
@@ -91,6 +91,13 @@ def error_failure(error: Any) -> CallError:
     message = _taken(text)
     ffi.wasmtime_error_delete(error)
     return _failure(None, message)
+
+
+def failure_of(error: WasmtimeError | Trap) -> CallError:
+    """Return the failure for what wasmtime-py's own objects raise."""
+    if isinstance(error, Trap):
+        return _failure(_TRAPS.get(error.trap_code.value) if error.trap_code else None, error.message)
+    return _failure(None, str(error))
 
 
 def _taken(text: Any) -> str:

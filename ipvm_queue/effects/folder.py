@@ -1,0 +1,94 @@
+"""A folder of a guest's own: what a job puts into it, and what it takes out of it as blocks; then it is gone."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Any, Final
+
+from ipvm_queue.effects.contract import Context, EffectError
+from ipvm_queue.errors import BlockError
+from ipvm_queue.ipld import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ipvm_queue.ipld import Value
+
+CONTENT: Final = {"type": ["string", "bytes", "link"]}
+"""Schema of what `content` reads: text, bytes, or the CID of a block."""
+_MAX_NAME: Final = 256
+NAME: Final = {"type": "string", "maxLength": _MAX_NAME}
+FILES: Final = {"type": "object", "additionalProperties": CONTENT}
+OUTPUTS: Final = {"type": "array", "items": NAME, "maxItems": 256}
+_MAX_FILES: Final = 4096
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path is relative and stays where it begins."""
+    return path.isprintable() and len(path) <= _MAX_NAME and not {"", ".", ".."} & set(path.split("/"))
+
+
+def check_paths(args: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the paths in `files` and `outputs`."""
+    for path in (*args.get("files", {}), *args.get("outputs", ())):
+        if isinstance(path, str) and not is_inside(path):
+            return f"{path[:80]!r} is no path inside the folder"
+    return None
+
+
+def content(context: Context, value: Any) -> bytes:
+    """Return what an argument says: text, bytes, or a block by its CID; raises `EffectError`."""
+    if isinstance(value, Link):
+        try:
+            return context.blocks.get(value)
+        except BlockError as error:
+            raise EffectError("block/missing", error.message, "requestor", sent=False) from error
+    return value.encode(errors="surrogatepass") if isinstance(value, str) else bytes(value)
+
+
+@contextmanager
+def folder(context: Context, files: Mapping[str, Any], most: int) -> Iterator[Path]:
+    """Make a folder with some files in it; raises `EffectError` where they have more than `most` bytes."""
+    if len(files) > _MAX_FILES:
+        raise EffectError(
+            "folder/too-many", f"at most {_MAX_FILES} files are put into a folder", "requestor", sent=False
+        )
+    with tempfile.TemporaryDirectory(prefix="ipvm-", ignore_cleanup_errors=True) as name:
+        root = Path(name) / "work"
+        root.mkdir()
+        left = most
+        for path, value in files.items():
+            data = content(context, value)
+            left -= len(data)
+            if left < 0:
+                raise EffectError("folder/too-large", f"the files have more than {most} bytes", "requestor", sent=False)
+            try:
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                (root / path).write_bytes(data)
+            except OSError as error:
+                message = f"{path!r} cannot be put into the folder: {error.strerror}"
+                raise EffectError("folder/path", message, "requestor", sent=False) from error
+        yield root
+
+
+def collect(context: Context, root: Path, paths: Iterable[str], most: int) -> dict[str, Value]:
+    """Store files of a folder as blocks and return their CIDs by path; raises `EffectError`.
+
+    Whoever filled the folder is a stranger: only regular files that really are inside it are read.
+    """
+    found: dict[str, Value] = {}
+    left = min(most, context.settings.max_block_bytes)
+    for path in paths:
+        place = (root / path).resolve()
+        if not place.is_relative_to(root.resolve()) or not place.exists() or not S_ISREG(place.stat().st_mode):
+            raise EffectError("folder/no-output", f"there is no file {path!r} in the folder", "requestor")
+        with place.open("rb") as file:
+            data = file.read(left + 1)
+        left -= len(data)
+        if left < 0:
+            raise EffectError("folder/too-large", f"the outputs have more than {most} bytes", "requestor")
+        found[path] = context.blocks.put(data)
+    return found

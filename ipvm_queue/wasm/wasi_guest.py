@@ -1,0 +1,221 @@
+"""The child process in which one WASI guest runs: `python -m ipvm_queue.wasm.wasi_guest`, asked on standard input.
+
+A process of its own, because the runtime behind WASI does not survive a fork, because a guest that sleeps in a host
+call can only be ended with it, and because the kernel then bounds its files. It has no environment: no secret of the
+worker's is in it. Its request is a line of JSON (`Request`) and the compiled module behind it; its answer a line of
+JSON (`Answer`) and behind it what the guest wrote to its standard output and error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypedDict
+
+import wasmtime
+from wasmtime import component
+
+from ipvm_queue.wasm import outcome
+from ipvm_queue.wasm.compile import new_engine
+from ipvm_queue.wasm.faults import failure_of
+from ipvm_queue.wasm.outcome import CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WATCH: Final = 0.02  # seconds between looks at the scratch directory
+_BLOCK: Final = 4096  # what a file or a directory costs at least
+_NO_SPACE: Final = -28
+
+
+class Request(TypedDict):
+    """What to run: `kind` is `core` or `component`, `run` the export that is called, in seconds and bytes.
+
+    A directory is its path here, its name for the guest, and whether it may be written to. `stdin` is a file.
+    """
+
+    kind: str
+    run: str
+    args: list[str]
+    env: list[tuple[str, str]]
+    stdin: str
+    directories: list[tuple[str, str, bool]]
+    scratch: str | None
+    scratch_bytes: int
+    gas: int
+    memory: int
+    time: float
+    output: int
+
+
+class Answer(TypedDict):
+    """What came of it: an exit code, or an error as a receipt has it; then the lengths of what was written."""
+
+    exit: int | None
+    error: dict[str, Any] | None
+    gas: int
+    stdout: int
+    stderr: int
+
+
+class _Sink:
+    """Keeps what a guest writes, up to a limit that its two streams share; then there is no space left."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.is_full = False
+
+    def stream(self) -> tuple[bytearray, Callable[[bytes], int]]:
+        kept = bytearray()
+
+        def write(data: bytes) -> int:
+            if len(data) > self.room:
+                self.is_full = True
+                return _NO_SPACE
+            self.room -= len(data)
+            kept.extend(data)
+            return len(data)
+
+        return kept, write
+
+
+class _Watch:
+    """Ends the guest when its time is over or its scratch directory too large; `reason` says which."""
+
+    def __init__(self, engine: wasmtime.Engine, request: Request) -> None:
+        self.reason: CallError | None = None
+        self._engine = engine
+        self._request = request
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        end = time.monotonic() + self._request["time"]
+        scratch, most = self._request["scratch"], self._request["scratch_bytes"]
+        while time.monotonic() < end:
+            if scratch is not None and size_of(Path(scratch)) > most:
+                self.reason = _scratch_full(most)
+                break
+            time.sleep(min(_WATCH, max(0.0, end - time.monotonic())))
+        self._engine.increment_epoch()
+
+
+def size_of(directory: Path) -> int:
+    """Return what the files under a directory take, each of them and each directory at least a block."""
+    total, ahead = 0, [directory]
+    while ahead:
+        with suppress(OSError):  # what is removed while it is looked at
+            for path in ahead.pop().iterdir():
+                status = path.lstat()
+                total += max(status.st_size, _BLOCK)
+                if path.is_dir() and not path.is_symlink():
+                    ahead.append(path)
+    return total
+
+
+def main() -> NoReturn:
+    """Run the guest that standard input asks for, answer, and end the process: with 0, whatever the guest did."""
+    request: Request = json.loads(sys.stdin.buffer.readline())
+    code = sys.stdin.buffer.read()
+    _limit(request)
+    sink = _Sink(request["output"])
+    (stdout, write_stdout), (stderr, write_stderr) = sink.stream(), sink.stream()
+    wasi = wasmtime.WasiConfig()
+    wasi.argv = request["args"]
+    wasi.env = request["env"]
+    wasi.stdin_file = request["stdin"]
+    wasi.stdout_custom = write_stdout
+    wasi.stderr_custom = write_stderr
+    for host, guest, writable in request["directories"]:
+        wasi.preopen_dir(host, guest, writable)
+    answer = _run(request, code, wasi, sink)
+    answer |= {"stdout": len(stdout), "stderr": len(stderr)}
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + stdout + stderr)
+    sys.stdout.buffer.flush()
+    os._exit(0)  # the runtime's own threads may panic where the interpreter takes everything down
+
+
+def _limit(request: Request) -> None:
+    seconds = int(request["time"]) + 5
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    most = request["scratch_bytes"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # Python ignores the signal, so that the guest gets EFBIG
+
+
+def _run(request: Request, code: bytes, wasi: wasmtime.WasiConfig, sink: _Sink) -> Answer:
+    engine = new_engine()
+    store = wasmtime.Store(engine)
+    is_core = request["kind"] == "core"
+    counts = (1, outcome.CORE_TABLES, outcome.CORE_MEMORIES)
+    if not is_core:
+        counts = (outcome.COMPONENT_INSTANCES, outcome.COMPONENT_TABLES, outcome.COMPONENT_MEMORIES)
+    instances, tables, memories = counts
+    store.set_limits(request["memory"], outcome.MAX_TABLE_ELEMENTS, instances, tables, memories)
+    store.set_fuel(request["gas"])
+    store.set_epoch_deadline(1)
+    store.set_wasi(wasi)
+    watch = _Watch(engine, request)
+    answer: Answer = {"exit": None, "error": None, "gas": 0, "stdout": 0, "stderr": 0}
+    try:
+        answer["exit"] = (_run_core if is_core else _run_component)(engine, store, code, request["run"])
+        _check_after(request, sink)
+    except CallError as failure:
+        answer["error"] = failure.as_dict()
+    except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+        answer["error"] = (watch.reason or failure_of(error)).as_dict()
+    answer["gas"] = request["gas"] - store.get_fuel()
+    return answer
+
+
+def _check_after(request: Request, sink: _Sink) -> None:
+    """Raise `CallError` for a guest that came to its end, but with too much written."""
+    scratch = request["scratch"]
+    if scratch is not None and size_of(Path(scratch)) > request["scratch_bytes"]:
+        raise _scratch_full(request["scratch_bytes"])
+    if sink.is_full:
+        raise CallError("output-limit", f"it wrote more than {request['output']} bytes", "requestor")
+
+
+def _scratch_full(most: int) -> CallError:
+    return CallError("scratch-limit", f"its files have more than {most} bytes", "requestor")
+
+
+def _run_core(engine: wasmtime.Engine, store: wasmtime.Store, code: bytes, run: str) -> int:
+    linker = wasmtime.Linker(engine)
+    linker.define_wasi()
+    module = wasmtime.Module.deserialize(engine, code)
+    linker.define_unknown_imports_as_traps(module)
+    start = linker.instantiate(store, module).exports(store)[run]
+    try:
+        start(store)
+    except wasmtime.ExitTrap as ended:
+        return int(ended.code)
+    return 0
+
+
+def _run_component(engine: wasmtime.Engine, store: wasmtime.Store, code: bytes, run: str) -> int:
+    linker = component.Linker(engine)
+    linker.add_wasip2()  # without wasi:http, and no network is granted: sockets refuse to connect
+    guest = component.Component.deserialize(engine, code)
+    linker.define_unknown_imports_as_traps(guest)
+    instance = linker.instantiate(store, guest)
+    interface = instance.get_export_index(store, run)
+    index = interface and instance.get_export_index(store, "run", interface)
+    start = index and instance.get_func(store, index)
+    if not start:
+        raise CallError("missing-export", f"the component's {run} has no function run", "requestor")
+    try:
+        result = start(store)
+    except wasmtime.ExitTrap as ended:
+        return int(ended.code)
+    return int(getattr(result, "tag", "ok") == "err")
+
+
+if __name__ == "__main__":
+    main()
