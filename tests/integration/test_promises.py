@@ -20,6 +20,18 @@ def test_a_task_of_an_earlier_run(client, add):
     assert base + 3 == later["b"].ok
 
 
+def test_a_receipt_names_the_receipts_that_it_rests_on(client, add):
+    """From a result a reader walks down, receipt by receipt, to what it was made of, in this run and in earlier ones."""
+    base = salt()
+    earlier = client.submit({"a": add(base, 1)}).wait(60)["a"]
+
+    done = client.submit({"b": add({"await/ok": earlier.task}, 2), "c": add({"from": "b"}, {"from": "b"})}).wait(60)
+
+    assert done["b"].meta["under"] == [earlier.receipt]
+    assert done["c"].meta["under"] == [done["b"].receipt]
+    assert "under" not in earlier.meta
+
+
 def test_a_task_of_a_run_that_goes_on(client, numeric, add):
     """A promise to a task that is still running is kept when that ends, also under its promise address."""
     base = salt()
