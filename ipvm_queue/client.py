@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ipvm_queue.crypto import load_signer
+from ipvm_queue.effects import safety_of
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.plan import Plan, compile_plan, load
 from ipvm_queue.queue import WorkQueue
@@ -49,7 +50,9 @@ class Client:
         self.receipts = RedisReceipts(redis, keys, self.blocks)
         self._registry = Registry(redis, keys)
         self._runs = RedisRuns(redis, keys, lease=self.settings.lease, receipt_lifetime=self.settings.receipt_ttl)
-        self._queue = WorkQueue(self._runs, self.receipts, self.blocks, self._registry, self.settings.run_ttl)
+        self._queue = WorkQueue(
+            self._runs, self.receipts, self.blocks, self._registry, self.settings.run_ttl, safety=safety_of
+        )
         self._modules: dict[Link, ModuleInfo] = {}
         self._subject: str | None = None
 
@@ -85,7 +88,8 @@ class Client:
     ) -> tuple[Plan, dict[Link, bytes]]:
         """Return the plan of a workflow and the blocks it brings; nothing is enqueued."""
         ready, brought = self._complete(workflow, folder, blocks)
-        plan, pages = compile_plan(ready, self.subject, Link.of(encode(to_document(ready)), DAG_CBOR))
+        document = Link.of(encode(to_document(ready)), DAG_CBOR)
+        plan, pages = compile_plan(ready, self.subject, document, safety=safety_of)
         return plan, {**brought, **pages}
 
     def submit(

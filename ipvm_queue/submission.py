@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from ipvm_queue.effects import UnknownEffectError, check
 from ipvm_queue.errors import DocumentError, Fault, MissingBlockError, ModuleError
 from ipvm_queue.ipld import Link
 from ipvm_queue.wasm import PENDING, ModuleInfo
@@ -64,10 +65,7 @@ def complete(workflow: Workflow, modules: Modules) -> Workflow:
 
 def _complete(task: Task, modules: Modules, faults: list[Fault]) -> Task:
     if task.kind != "wasm":
-        kind = f"{task.resource} {task.ability}"
-        faults.append(
-            _fault(task, "effect", f"no handler here for the effect {kind}", "Wasm jobs run; effects do not yet")
-        )
+        faults.extend(_effect_faults(task))
         return task
     if not isinstance(task.resource, Link):
         if task.func is None:
@@ -85,6 +83,16 @@ def _complete(task: Task, modules: Modules, faults: list[Fault]) -> Task:
         faults.append(_fault(task, error.code, f"job {task.label!r}: {error.message}", error.hint))
         return task
     return task if func == task.func else replace(task, func=func)
+
+
+def _effect_faults(task: Task) -> list[Fault]:
+    assert not isinstance(task.resource, Link)  # noqa: S101 - for the type checker: the reader makes a URI of it
+    assert isinstance(task.args, dict)  # noqa: S101
+    try:
+        wrong = list(check(task.resource, task.ability, task.args))
+    except UnknownEffectError as error:
+        return [_fault(task, "effect", f"job {task.label!r}: {error.message}", error.hint)]
+    return [_fault(task, "argument", f"job {task.label!r}: {each}") for each in wrong]
 
 
 def _promised(value: Value | Promise) -> bool:

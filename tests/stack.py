@@ -62,7 +62,8 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """Return the environment of a process of this stack: nothing of the caller's own ipvm in it."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("IPVM_", "XDG_"))}
-        return {**kept, "HOME": str(self.directory), **self.settings.environment()}
+        plugins = {"PYTHONPATH": str(ROOT / "tests" / "witness")}  # effects of another package's
+        return {**kept, **plugins, "HOME": str(self.directory), **self.settings.environment()}
 
     def start_valkey(self) -> None:
         """Start Valkey; with `aof`, what it kept is there again."""

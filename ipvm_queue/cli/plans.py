@@ -11,7 +11,7 @@ from ipvm_queue.cli.words import one_line, plural, say
 from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import Link
 from ipvm_queue.plan.canvas import compile_canvas
-from ipvm_queue.plan.draw import as_table
+from ipvm_queue.plan.draw import as_table, early_commits
 from ipvm_queue.worker import make_app
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ipvm_queue.cli.documents import Document
     from ipvm_queue.client import Client
+    from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Plan
     from ipvm_queue.plan.draw import Row
 
@@ -45,18 +46,49 @@ def show_plan(client: Client, plan: Plan, *, as_json: bool) -> int:
     """Print a plan and the canvas that it compiles to."""
     rows = as_table(plan)
     known = _known(client, plan)
-    labels = [row.label for row in rows]
+    labels = {number: "commit" if number == plan.barrier else node.label for number, node in plan.steps.items()}
     units = [_shape(unit, labels) for unit in compile_canvas(plan, make_app(plan.queues))]
     if as_json:
         nodes = [{**row._asdict(), "task": Link.parse(row.task), "cached": row.number in known} for row in rows]
-        answer({"plan": plan.link, "workflow": plan.document, "nodes": nodes, "canvas": units})
+        answer(
+            {"plan": plan.link, "workflow": plan.document, "nodes": nodes, "canvas": units, "commits": _commits(plan)}
+        )
         return exits.OK
     _table(rows, known)
+    _say_commits(_commits(plan))
     line("")
     for unit in units:
         line(_words(unit))
     say(f"plan {plan.link}: {plural(plan.count, 'task')}, {len(known)} with a receipt already; nothing was enqueued")
     return exits.OK
+
+
+def _commits(plan: Plan) -> list[dict[str, Value]]:
+    """Return the commit points in the order in which they can come: where, in a run, the world is changed.
+
+    `needed_by` are the tasks that a command in the midst of the pure part is an input of; one that is behind the
+    barrier has `after_all`.
+    """
+    early = [
+        {"label": node.label, "task": node.task, "after_all": False, "needed_by": [each.label for each in followers]}
+        for node, followers in early_commits(plan)
+    ]
+    rest = [row for row in as_table(plan) if row.commit]
+    late = [{"label": row.label, "task": Link.parse(row.task), "after_all": True, "needed_by": []} for row in rest]
+    return [*early, *late]
+
+
+def _say_commits(commits: list[dict[str, Any]]) -> None:
+    if not commits:
+        return
+    line("")
+    line("commit points:")
+    for number, each in enumerate(commits, 1):
+        needed = ", ".join(map(one_line, each["needed_by"]))
+        where = f"in the midst of the pure part, for {needed}" if needed else "when its inputs are there"
+        line(
+            f"{number:>5}  {one_line(each['label'])}  {'when all before has succeeded' if each['after_all'] else where}"
+        )
 
 
 def _known(client: Client, plan: Plan) -> set[int]:
@@ -76,7 +108,7 @@ def _table(rows: list[Row], known: set[int]) -> None:
         line(f"{row.number:>5}  {label:{width}}  {words[0]}  {words[1]:5}  {words[2]:6}  …{words[3][-8:]}{tail}")
 
 
-def _shape(unit: Any, labels: list[str]) -> Any:
+def _shape(unit: Any, labels: dict[int, str]) -> Any:
     """Return a Celery signature as data: a label, `{"chain": […]}` or `{"chord": {"header": […], "body": …}}`."""
     kind = unit.subtask_type
     if kind == "chord":

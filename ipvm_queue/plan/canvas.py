@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from celery import Celery
 from celery.canvas import Signature, chain, chord, group
 
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Link
-    from ipvm_queue.plan.model import Plan
+    from ipvm_queue.plan.model import Node, Plan
 
 TASK_NAME: Final = "ipvm.run"
 RUN_MARK: Final = "@RUN@"
@@ -36,13 +36,13 @@ def compile_canvas(plan: Plan, app: Celery, run: str = "run") -> list[Signature]
 
     Applying them all runs the plan: a member whose turn has not come leaves its work to the one that releases it.
     """
-    nodes = list(plan)[: plan.count]
+    nodes = plan.steps
 
     def member(number: int) -> Signature:
         return link(app, run, number, plan.queues[nodes[number].queue])
 
     canvas: list[Signature] = []
-    for number, node in enumerate(nodes):
+    for number, node in nodes.items():
         sources = node.predecessors
         if len(sources) == 1 and nodes[sources[0]].runs_into == number:
             continue  # it stands in a chain that began before it
@@ -55,7 +55,7 @@ def compile_canvas(plan: Plan, app: Celery, run: str = "run") -> list[Signature]
     return canvas
 
 
-def _chain(nodes: list[Any], start: int) -> list[int]:
+def _chain(nodes: dict[int, Node], start: int) -> list[int]:
     links = [start]
     while (following := nodes[links[-1]].runs_into) is not None:
         links.append(following)

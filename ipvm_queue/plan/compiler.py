@@ -6,13 +6,18 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipvm_queue.errors import DocumentError, Fault
-from ipvm_queue.plan.model import EFFECT_QUEUE, WASM_QUEUE, Bounds, Node, Plan, paginate
+from ipvm_queue.plan.barrier import find_barrier
+from ipvm_queue.plan.model import COMMIT, EFFECT_QUEUE, SAFETIES, WASM_QUEUE, Bounds, Node, Plan, paginate
+from ipvm_queue.plan.nonces import act_nonce, query_nonce
 from ipvm_queue.ucan import WASM_RUN, form, task_link
-from ipvm_queue.workflow.model import DEFAULT_MEMORY, Promise
+from ipvm_queue.workflow.model import DEFAULT_MEMORY, Config, Promise
+from ipvm_queue.workflow.safety import Safety
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from ipvm_queue.ipld import Link, Value
-    from ipvm_queue.workflow.model import Branch, Config, Task, Workflow
+    from ipvm_queue.workflow.model import Branch, Task, Workflow
 
 
 class _Address(NamedTuple):
@@ -79,11 +84,20 @@ class Compiled(NamedTuple):
     pages: dict[Link, bytes]
 
 
-def compile_plan(workflow: Workflow, subject: str, document: Link, service: str | None = None) -> Compiled:
+def compile_plan(
+    workflow: Workflow,
+    subject: str,
+    document: Link,
+    service: str | None = None,
+    *,
+    safety: Callable[[Task], Safety],
+    seed: bytes = b"",
+) -> Compiled:
     """Compile a workflow for the queue whose DID is `subject`; concurrency derives from dataflow alone (job 2.2).
 
     Pure Tasks are the queue's, equal for everyone on it; effects are `service`'s, in whose name they happen (None:
-    the queue's own).
+    the queue's own). `safety` is the registry's word on a task (`effects.safety_of`), `seed` names the run, whose
+    queries are its own.
     Every task must have its `func` and a Link or Promise for resource. Promises by label become `await/*` forms with
     the CID of the Task they wait for, so each node's address is fixed by its inputs' addresses.
     """
@@ -91,20 +105,33 @@ def compile_plan(workflow: Workflow, subject: str, document: Link, service: str 
     edges = _Edges(workflow)
     addresses: dict[str, _Address] = {}
     order = _order(edges)
+    classes = {label: safety(task) for label, task in workflow.tasks.items()}
+    nonces = _Nonces(document, seed)
     for label in order:
-        addresses[label] = _address(workflow.tasks[label], subject, service, addresses)
+        task = workflow.tasks[label]
+        nonce = nonces.of(task, classes[label])
+        addresses[label] = _address(task, nonce, subject, service, addresses)
     if edges.name({address.task: label for label, address in reversed(addresses.items())}):
         order = _order(edges)
+    wobbly = _wobbly(order, edges, workflow, classes)
+    barrier = find_barrier(order, edges.before, classes)
+    if barrier.behind:
+        behind = set(barrier.behind)
+        order = [*(label for label in order if label not in behind), *barrier.behind]
     numbers = {label: number for number, label in enumerate(order)}
-    queues: dict[str, int] = {}
-    for task in (*workflow.tasks.values(), workflow.catch):
-        if task is not None:
-            queues.setdefault(_queue(task), len(queues))
+    queues = _queues(workflow)
+    commit = len(order) + (workflow.catch is not None)
+    held = set(barrier.first)
+    inward = {
+        label: [numbers[label], len(edges.before[label]) + (label in held), queues[_queue(workflow.tasks[label])]]
+        for label in order
+    }
     targets: dict[str, list[list[int]]] = {label: [] for label in order}
+    for label in barrier.last:
+        targets[label].append([commit, len(barrier.last), queues[EFFECT_QUEUE]])
     for label in order:
-        target = [numbers[label], len(edges.before[label]), queues[_queue(workflow.tasks[label])]]
         for source in edges.before[label]:
-            targets[source].append(target)
+            targets[source].append(inward[label])
     handled = edges.handled()
     bounds: dict[Bounds, int] = {}
 
@@ -118,15 +145,22 @@ def compile_plan(workflow: Workflow, subject: str, document: Link, service: str 
             bounds=bounds.setdefault(_bounds(task.config), len(bounds)),
             queue=queues[_queue(task)],
             inputs=[[numbers[source], addresses[source].task] for source in edges.inputs[label]],
-            when=[[numbers[source], branch] for source, branch in edges.when[label]],
+            when=[[numbers[source], branch] for source, branch in edges.when[label]]
+            + ([[commit, "ok"]] if label in held else []),
             awaits=edges.awaits(label),
             targets=targets[label],
             handled=label in handled or bool(task.on_error),
+            risk=SAFETIES.index(classes[label]),
+            act=_act(service, document, label, address) if label in wobbly else None,
         )
 
     nodes = [node(label, workflow.tasks[label], addresses[label]) for label in order]
     if workflow.catch is not None:
         nodes.append(_handler(workflow.catch, subject, service, bounds, queues))
+    if barrier.behind:
+        place = {"bounds": bounds.setdefault(_bounds(Config()), len(bounds)), "queue": queues[EFFECT_QUEUE]}
+        last = [numbers[label] for label in barrier.last]
+        nodes.append(_commit(service, document, last, [inward[label] for label in barrier.first], **place))
     pages = paginate(nodes)
     plan = Plan(
         subject=subject,
@@ -136,6 +170,7 @@ def compile_plan(workflow: Workflow, subject: str, document: Link, service: str 
         bounds=tuple(bounds),
         queues=tuple(queues),
         has_catch=workflow.catch is not None,
+        has_barrier=bool(barrier.behind),
         pages=tuple(pages) or ([list(node) for node in nodes],),
         read_page=pages.__getitem__,
         nodes=nodes,
@@ -144,9 +179,59 @@ def compile_plan(workflow: Workflow, subject: str, document: Link, service: str 
 
 
 def _handler(task: Task, subject: str, service: str, bounds: dict[Bounds, int], queues: dict[str, int]) -> Node:
-    command, args, nonce, link = _address(task, subject, service, {})
+    command, args, nonce, link = _address(task, task.nonce or b"", subject, service, {})
     limits = bounds.setdefault(_bounds(task.config), len(bounds))
     return Node("catch", command, args, nonce, link, limits, queues[_queue(task)], [], [], [], [], handled=False)
+
+
+def _commit(service: str, document: Link, last: list[int], first: list[list[int]], *, bounds: int, queue: int) -> Node:
+    """Return the barrier: it waits for the `last` in front, and releases the `first` behind."""
+    args: Value = {"job": document}
+    return Node(
+        label="ipvm/commit",  # no job has this label, for it has a slash
+        command=COMMIT,
+        args=args,
+        nonce=b"",
+        task=task_link(service, COMMIT, args, b""),
+        bounds=bounds,
+        queue=queue,
+        inputs=[],
+        when=[[number, "*"] for number in last],
+        awaits=[],
+        targets=first,
+        handled=True,
+    )
+
+
+def _wobbly(order: list[str], edges: _Edges, workflow: Workflow, classes: Mapping[str, Safety]) -> set[str]:
+    """Return the commands whose Tasks are others in each run, because a query without a nonce is among their inputs."""
+    fresh: set[str] = set()
+    for label in order:
+        own = classes[label] is Safety.QUERY and not workflow.tasks[label].nonce
+        if own or not fresh.isdisjoint(edges.inputs[label]):
+            fresh.add(label)
+    return {label for label in fresh if classes[label] is Safety.COMMAND}
+
+
+def _act(service: str, document: Link, label: str, address: _Address) -> Link:
+    """Return what such a command is known by: its place in the signed job."""
+    return task_link(service, address.command, {"job": document, "label": label}, address.nonce)
+
+
+class _Nonces:
+    """The nonces of one run's tasks: what a job states, or what its class of safety asks for."""
+
+    def __init__(self, document: Link, seed: bytes) -> None:
+        self._document = document
+        self._seed = seed
+
+    def of(self, task: Task, safety: Safety) -> bytes:
+        """Return the nonce of a task."""
+        if task.nonce or safety is Safety.PURE:
+            return task.nonce or b""
+        if safety is Safety.QUERY:
+            return query_nonce(self._seed, task.label)
+        return act_nonce(self._document, task.label)
 
 
 def _order(edges: _Edges) -> list[str]:
@@ -170,7 +255,7 @@ def _order(edges: _Edges) -> list[str]:
     return order
 
 
-def _address(task: Task, subject: str, service: str, addresses: dict[str, _Address]) -> _Address:
+def _address(task: Task, nonce: bytes, subject: str, service: str, addresses: dict[str, _Address]) -> _Address:
     def place(value: Value | Promise) -> Value:
         if isinstance(value, Promise):
             target = value.task if value.label is None else addresses[value.label].task
@@ -185,9 +270,9 @@ def _address(task: Task, subject: str, service: str, addresses: dict[str, _Addre
         args: dict[str, Any] = {"mod": place(task.resource), "fun": place(task.func), "params": place(task.args)}
         if task.config.memory != DEFAULT_MEMORY:
             args["mem"] = task.config.memory  # a guest sees where its memory ends, so the limit is an input
-        owner, command, nonce = subject, WASM_RUN, task.nonce or b""
+        owner, command = subject, WASM_RUN
     else:
-        owner, command, nonce = service, "/" + task.ability, task.nonce or b""
+        owner, command = service, "/" + task.ability
         args = {"uri": place(task.resource), **place(task.args)}
     return _Address(command, args, nonce, task_link(owner, command, args, nonce))
 
@@ -207,6 +292,13 @@ def _promises(task: Task) -> list[Promise]:
 
 def _bounds(config: Config) -> Bounds:
     return Bounds(config.time, config.memory, config.gas, config.disk)
+
+
+def _queues(workflow: Workflow) -> dict[str, int]:
+    """Return the queues that a workflow needs, with their numbers; the handler of failures is on the first."""
+    kinds = {task.kind for task in (*workflow.tasks.values(), workflow.catch) if task is not None}
+    wanted = [queue for kind, queue in (("wasm", WASM_QUEUE), ("effect", EFFECT_QUEUE)) if kind in kinds]
+    return {queue: number for number, queue in enumerate(wanted)}
 
 
 def _queue(task: Task) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode_own, encode_own
 from ipvm_queue.ucan import WASM_RUN
+from ipvm_queue.workflow.safety import Safety
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ PAGE: Final = 64
 VERSION: Final = 2
 WASM_QUEUE: Final = "ipvm.wasm"
 EFFECT_QUEUE: Final = "ipvm.effects"
+COMMIT: Final = "/ipvm/commit"
+SAFETIES: Final = tuple(Safety)
 
 
 class Bounds(NamedTuple):
@@ -40,7 +43,9 @@ class Node(NamedTuple):
     are indices into the plan. `inputs` are `[node, Task]` of the predecessors whose Results the args promise, `when`
     `[node, branch]` of the tasks that have this one in their `on`, `awaits` the Tasks of other runs. `targets` are
     `[node, predecessors, queue]`: whom this one feeds, how many arrivals that one waits for, and where it runs.
-    `handled` says that an error here is another task's input and does not fail the run.
+    `handled` says that an error here is another task's input and does not fail the run. `risk` is the index of the
+    safety class. `act` is what a command is known by where its Task is another in each run, because the answer of a
+    query is in it.
     """
 
     label: str
@@ -55,6 +60,13 @@ class Node(NamedTuple):
     awaits: list[Link]
     targets: list[list[int]]
     handled: bool
+    risk: int = 0
+    act: Link | None = None
+
+    @property
+    def safety(self) -> Safety:
+        """How dangerous running it again is."""
+        return SAFETIES[self.risk]
 
     @property
     def pure(self) -> bool:
@@ -85,9 +97,9 @@ class Plan:
     """The root of a plan.
 
     `subject` is the queue's DID, whose the pure Tasks are, `service` the DID whose the effects are. `document` is the
-    CID of the signed job, `count` the number of nodes without the `catch` handler, whose node is number `count` where
-    there is one. `pages` are the Links of pages, or the rows of the one page of a small plan. Whoever has just compiled
-    a plan has its `nodes` too.
+    CID of the signed job, `count` the number of its tasks. The nodes of the `catch` handler and of the barrier, where
+    there are such, stand behind them in this order. `pages` are the Links of pages, or the rows of the one page of a
+    small plan. Whoever has just compiled a plan has its `nodes` too.
     """
 
     subject: str
@@ -97,6 +109,7 @@ class Plan:
     bounds: tuple[Bounds, ...]
     queues: tuple[str, ...]
     has_catch: bool
+    has_barrier: bool
     pages: tuple[Link | list[list[Value]], ...]
     read_page: Callable[[Link], bytes] = field(repr=False, compare=False)
     nodes: list[Node] = field(default_factory=list, repr=False, compare=False)
@@ -114,6 +127,7 @@ class Plan:
                 "bounds": [list(bounds) for bounds in self.bounds],
                 "queues": list(self.queues),
                 "catch": self.has_catch,
+                "barrier": self.has_barrier,
                 "pages": list(self.pages),
             }
         )
@@ -122,6 +136,24 @@ class Plan:
     def link(self) -> Link:
         """The plan's CID."""
         return Link.of(self.data, DAG_CBOR)
+
+    @property
+    def catch(self) -> int | None:
+        """The number of the `catch` handler's node, if there is one."""
+        return self.count if self.has_catch else None
+
+    @property
+    def barrier(self) -> int | None:
+        """The number of the node that stands between the pure part and the commands, if there is one."""
+        return self.count + self.has_catch if self.has_barrier else None
+
+    @property
+    def steps(self) -> dict[int, Node]:
+        """Every node that a run must settle, by number: the tasks, and the barrier."""
+        nodes = dict(enumerate(self))
+        if self.catch is not None:
+            del nodes[self.catch]
+        return nodes
 
     @cached_property
     def _cache(self) -> OrderedDict[int, list[Node]]:
@@ -150,7 +182,7 @@ class Plan:
         return self.subject if node.command == WASM_RUN else self.service
 
     def __iter__(self) -> Iterator[Node]:
-        """Every node in order, the `catch` handler last."""
+        """Every node in order: the tasks, the `catch` handler, the barrier."""
         if self.nodes:
             yield from self.nodes
             return
@@ -159,7 +191,7 @@ class Plan:
 
     @cached_property
     def labels(self) -> dict[str, int]:
-        """Node numbers by label, the `catch` handler not among them."""
+        """The numbers of the tasks by label."""
         return {node.label: number for number, node in zip(range(self.count), self, strict=False)}
 
     @property
@@ -192,6 +224,7 @@ def load(data: bytes, read_page: Callable[[Link], bytes]) -> Plan:
         bounds=tuple(Bounds(*bounds) for bounds in root["bounds"]),
         queues=tuple(root["queues"]),
         has_catch=root["catch"],
+        has_barrier=root["barrier"],
         pages=tuple(root["pages"]),
         read_page=read_page,
     )

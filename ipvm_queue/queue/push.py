@@ -15,16 +15,17 @@ from ipvm_queue.errors import BlockError, RefusedError
 from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
 from ipvm_queue.plan import Plan, compile_plan
 from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import Opening, Record
+from ipvm_queue.store import FAILED, Opening, Record
 from ipvm_queue.ucan import read
 from ipvm_queue.workflow import to_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ipvm_queue.plan import Node
     from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns, Registry
-    from ipvm_queue.workflow import Workflow
+    from ipvm_queue.workflow import Task, Workflow
+    from ipvm_queue.workflow.safety import Safety
 
 
 _NOTHING: Final[Mapping[int, Record]] = MappingProxyType({})
@@ -38,7 +39,7 @@ class Pushed(NamedTuple):
 
 
 class WorkQueue:
-    """The queue as its users see it. `subject` is its DID; `run_lifetime` counts in seconds from a run's end."""
+    """The queue as its users see it. `run_lifetime` counts in seconds from a run's end, `safety` knows every effect."""
 
     def __init__(
         self,
@@ -47,12 +48,15 @@ class WorkQueue:
         blocks: RedisBlocks,
         registry: Registry,
         run_lifetime: float | None,
+        *,
+        safety: Callable[[Task], Safety],
     ) -> None:
         self._runs = runs
         self._receipts = receipts
         self._blocks = blocks
         self._registry = registry
         self._run_lifetime = run_lifetime or 0.0
+        self._safety = safety
 
     def push(self, workflow: Workflow, subject: str, blocks: Mapping[Link, bytes]) -> Pushed:
         """Accept a signed workflow with the blocks it brings, and release what waits for nothing.
@@ -62,8 +66,9 @@ class WorkQueue:
         if workflow.signature is None:
             raise RefusedError("the job is not signed", hint="sign it, or let ipvm-submit sign it", rule="signature")
         document = encode(to_document(workflow))
-        plan, pages = compile_plan(workflow, subject, Link.of(document, DAG_CBOR))
         run = token_hex(8)
+        link = Link.of(document, DAG_CBOR)
+        plan, pages = compile_plan(workflow, subject, link, safety=self._safety, seed=run.encode())
         opening = self._opening(plan, workflow.signature.issuer)
         self._runs.open(
             run,
@@ -80,23 +85,24 @@ class WorkQueue:
         It is withdrawn first, so that what is read here is all that settles before it is open again.
         """
         self._runs.withdraw(run)
-        records = self._runs.records(run, list(range(plan.count)))
-        settled = {number: record for number, record in enumerate(records) if record is not None}
+        numbers = list(plan.steps)
+        records = zip(numbers, self._runs.records(run, numbers), strict=True)
+        settled = {number: record for number, record in records if record is not None}
         opening = self._opening(plan, requestor, settled)
         self._runs.open(run, opening, lifetime=self._run_lifetime)
 
     def _opening(self, plan: Plan, requestor: str, had: Mapping[int, Record] = _NOTHING) -> Opening:
-        nodes = list(plan)[: plan.count]
+        nodes = plan.steps
         settled = {**self._known(nodes), **had}
         arrived: dict[int, int] = {}
         for number in settled:
             for target, _, _ in nodes[number].targets:
                 arrived[target] = arrived.get(target, 0) + 1
         ready: dict[int, list[int]] = {}
-        for number, node in enumerate(nodes):
+        for number, node in nodes.items():
             if number not in settled and len(node.predecessors) == arrived.get(number, 0):
                 ready.setdefault(node.queue, []).append(number)
-        failed = [number for number, record in settled.items() if record.state == "error" and not nodes[number].handled]
+        failed = [number for number, record in settled.items() if record.state in FAILED and not nodes[number].handled]
         return Opening(
             plan=plan.link,
             document=plan.document,
@@ -108,12 +114,13 @@ class WorkQueue:
             ready=ready,
             failed=len(failed),
             first_failed=min(failed, default=None),
-            catch=plan.count if plan.has_catch else None,
+            catch=plan.catch,
+            barrier=plan.barrier,
         )
 
-    def _known(self, nodes: list[Node]) -> dict[int, Record]:
+    def _known(self, nodes: Mapping[int, Node]) -> dict[int, Record]:
         """Return the nodes that need not run, because their pure Task has a receipt. (UCAN Promise 1.1.2)."""
-        pure = [(number, node.task) for number, node in enumerate(nodes) if node.pure and not node.when]
+        pure = [(number, node.task) for number, node in nodes.items() if node.pure and not node.when]
         entries = self._receipts.of_tasks([task for _, task in pure])
         found = [
             (number, entry.receipt)

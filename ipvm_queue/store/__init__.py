@@ -1,10 +1,11 @@
 """Where bytes live: blocks, receipts, runs and workers, in Redis."""
 
+from ipvm_queue.store.acts import Act, ActState, Claim, NotDurableError, RedisActs, Wanted
 from ipvm_queue.store.blocks import Blocks, DirectoryBlocks, MemoryBlocks, RedisBlocks
 from ipvm_queue.store.connection import connect, hide_password
 from ipvm_queue.store.keys import Keys
 from ipvm_queue.store.receipts import Entry, RedisReceipts
-from ipvm_queue.store.records import Record, State
+from ipvm_queue.store.records import FAILED, Record, State
 from ipvm_queue.store.registry import BEAT_SECONDS, Registry, Worker
 from ipvm_queue.store.runs import RedisRuns
 from ipvm_queue.store.transitions import (
@@ -21,26 +22,33 @@ from ipvm_queue.store.transitions import (
 
 __all__ = [
     "BEAT_SECONDS",
+    "FAILED",
+    "Act",
+    "ActState",
     "Answer",
     "Ask",
     "Attestation",
     "Blocks",
+    "Claim",
     "DirectoryBlocks",
     "Entry",
     "Grant",
     "Header",
     "Keys",
     "MemoryBlocks",
+    "NotDurableError",
     "Opening",
     "Papers",
     "Progress",
     "Record",
+    "RedisActs",
     "RedisBlocks",
     "RedisReceipts",
     "RedisRuns",
     "Registry",
     "Settlement",
     "State",
+    "Wanted",
     "Worker",
     "connect",
     "hide_password",

@@ -78,6 +78,25 @@ class Keys:
         """STRING: held for a moment by the worker that repairs runs."""
         return self.prefix + "sweep"
 
+    def act(self, act: str) -> str:
+        """Return the HASH of an act, a destructive effect that is done once; see `scripts/act_claim.lua`."""
+        return f"{self.prefix}act:{act}"
+
+    @property
+    def acts(self) -> str:
+        """ZSET: all acts, scored by when they were first claimed (ms)."""
+        return self.prefix + "acts"
+
+    @property
+    def doubts(self) -> str:
+        """ZSET: the acts that are in doubt, scored by when that was found (ms)."""
+        return self.prefix + "doubts"
+
+    @property
+    def acts_by_task(self) -> str:
+        """HASH: a Task's CID → the act that it stands for."""
+        return self.prefix + "acts:of"
+
     @property
     def subject(self) -> str:
         """STRING: the DID of the queue."""

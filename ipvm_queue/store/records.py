@@ -10,9 +10,10 @@ from ipvm_queue.ipld import Link, decode_own
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
 
-State: TypeAlias = Literal["ok", "error", "skipped"]
+State: TypeAlias = Literal["ok", "error", "skipped", "in-doubt"]
+FAILED: Final[tuple[State, ...]] = ("error", "in-doubt")
 _CID_BYTES: Final = 36
-_STATES: Final[dict[str, State]] = {"o": "ok", "e": "error", "s": "skipped"}
+_STATES: Final[dict[str, State]] = {"o": "ok", "e": "error", "s": "skipped", "i": "in-doubt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Record:
 
     @property
     def flag(self) -> str:
-        """One letter: o(k), e(rror), s(kipped); in upper case when the receipt was found, not made."""
+        """One letter: o(k), e(rror), s(kipped), i(n doubt); in upper case when the receipt was found, not made."""
         letter = self.state[0]
         return letter.upper() if self.cached else letter
 

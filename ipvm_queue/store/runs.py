@@ -109,7 +109,7 @@ class RedisRuns:
             "plan": opening.plan.bytes,
             "doc": opening.document.bytes,
             "count": opening.count,
-            "left": opening.count - len(opening.settled),
+            "left": opening.count + (opening.barrier is not None) - len(opening.settled),
             "failed": opening.failed,
             "requestor": opening.requestor,
             "ttl": int(lifetime * 1000),
@@ -133,7 +133,7 @@ class RedisRuns:
         key = self._keys.run(run)
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.hset(key, mapping={"state": "withdrawn", "status": "cancelled"})
-        pipeline.hdel(key, "begun", "crashes", "catch", "first", "outcome", "reason", "tickets:0", "tickets:1")
+        pipeline.hdel(key, "begun", "crashes", "doubt", "catch", "first", "outcome", "reason", "tickets:0", "tickets:1")
         parts = ("arrived", "ready:0", "ready:1", "leases", "claims", "waiting", "since", "deaths", "lapsed", "events")
         pipeline.delete(*(f"{key}:{part}" for part in parts))
         pipeline.execute()
@@ -256,7 +256,7 @@ class RedisRuns:
             plan=Link(fields[b"plan"]),
             document=Link(fields[b"doc"]),
             count=int(fields[b"count"]),
-            left=int(fields[b"left"]),
+            left=min(int(fields[b"left"]), int(fields[b"count"])),  # the barrier is no task
             failed=int(fields[b"failed"]),
             requestor=fields[b"requestor"].decode(),
             submitted=int(submitted or 0),
@@ -273,9 +273,10 @@ class RedisRuns:
         plan = self._redis.hget(self._keys.run(run), "plan")
         return None if plan is None else Link(plan)
 
-    def first_failed(self, run: str) -> int:
-        """Return the lowest node that failed a run."""
-        return int(self._redis.hget(self._keys.run(run), "first") or 0)
+    def first_failed(self, run: str) -> int | None:
+        """Return the lowest node that failed a run, None where none has."""
+        failed, first = self._redis.hmget(self._keys.run(run), "failed", "first")
+        return None if first is None or not int(failed or 0) else int(first)
 
     def recent(self, limit: int = 100) -> list[Header]:
         """Return the runs opened last, newest first."""

@@ -95,6 +95,7 @@ class Opening:
 
     `messages` are the broker message templates by queue name, `settled` the nodes whose receipts exist already,
     `arrived` how many predecessors of the others are among them, `ready` the nodes by queue that wait for nothing.
+    `catch` and `barrier` are the nodes that stand beside its `count` tasks.
     Of a run that came through the gate, `invocation` and `push` are the CIDs of the tokens 8 and 9, `service` the DID
     that it is done for, `grants` the CID of the container of all tokens sent along, `handed` the signed hand-outs by
     pop.
@@ -111,6 +112,7 @@ class Opening:
     failed: int
     first_failed: int | None
     catch: int | None
+    barrier: int | None = None
     invocation: Link | None = None
     push: Link | None = None
     service: str | None = None
@@ -120,9 +122,9 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A run as a whole. `status` is `running`, `ok`, `error` or `cancelled`; `submitted` is in ms since 1970.
+    """A run as a whole. `status` is `running`, `ok`, `error`, `in-doubt` or `cancelled`.
 
-    `invocation`, `push`, `service` and `grants` are as in `Opening`.
+    `submitted` is in ms since 1970, `invocation`, `push`, `service` and `grants` are as in `Opening`.
     """
 
     run: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery import Celery
 from kombu import Queue
 
-from ipvm_queue.plan import WASM_QUEUE
+from ipvm_queue.plan import EFFECT_QUEUE, WASM_QUEUE
 from ipvm_queue.settings import Settings
 from ipvm_queue.store import Keys
 
@@ -29,7 +29,7 @@ def settings() -> Settings:
     return Settings()
 
 
-def make_app(queues: Sequence[str] = (WASM_QUEUE,)) -> Celery:
+def make_app(queues: Sequence[str] = (WASM_QUEUE, EFFECT_QUEUE)) -> Celery:
     """Return the application of a worker that consumes `queues`."""
     app = Celery("ipvm_queue", include=["ipvm_queue.worker.tasks"])
     app.conf.update(defaults(settings(), queues))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def failure(tools: Tools, run: str, plan: Plan) -> dict[str, Value]:
     """Return the Failure of a run: the first task (in plan order) that failed it, its receipt and its error."""
     number = tools.runs.first_failed(run)
+    assert number is not None  # noqa: S101 - the handler's turn comes when a node has failed
     (record,) = tools.runs.records(run, [number])
     assert record is not None  # noqa: S101 - a node is the first to fail only once it has settled
     node = plan.node(number)

@@ -39,7 +39,7 @@ class Process:
         except (BlockError, CodecError) as error:
             self.tools.runs.cancel(run, f"its plan cannot be read: {error.message}")
             return None
-        if plan is None or not 0 <= node <= plan.count:
+        if plan is None or not 0 <= node <= plan.count + 1:
             _log.info("message for a run that is not known", run=run, node=node)
             return None
         self._shift = shift = Shift(self.tools, run, plan, plan.node(node).queue)
@@ -55,6 +55,7 @@ class Process:
             if shift is None:
                 continue
             try:
+                self.tools.effects.guard.renew()
                 shift.beat()
             except Exception:  # noqa: BLE001 - leases that are not renewed lapse, and the work is done elsewhere
                 _log.warning("leases could not be renewed", exc_info=True)

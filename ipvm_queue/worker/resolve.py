@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipvm_queue.ucan import PromiseError, resolve, task_link
 
+ABORTED = "transaction/aborted"
+
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Link, Value
     from ipvm_queue.plan import Node, Plan
-    from ipvm_queue.store import State
+    from ipvm_queue.store import Answer, State
 
 
 class Known(NamedTuple):
@@ -31,6 +33,17 @@ class Resolved(NamedTuple):
     under: tuple[Link, ...] = ()
 
 
+class Step(NamedTuple):
+    """A node that this process will run: `tasks` are what it has claimed, `ahead` that it is not released yet."""
+
+    number: int
+    node: Node
+    ready: Resolved | None
+    tasks: list[Link]
+    answer: Answer | None
+    ahead: bool
+
+
 class Stopped(NamedTuple):
     """A node that cannot run: the error that its receipt says, and the state that it ends in."""
 
@@ -43,6 +56,9 @@ def prepare(plan: Plan, node: Node, known: dict[int, Known], others: dict[Link, 
 
     `known` holds the Results of the plan's own nodes, `others` those of Tasks of other runs.
     """
+    aborted = _aborted(plan, node, known)
+    if aborted is not None:
+        return Stopped(aborted, "error")
     for source, branch in node.when:
         if branch not in known[source].result or known[source].state == "skipped":
             return _not_taken(plan, source, branch, known[source])
@@ -55,6 +71,24 @@ def prepare(plan: Plan, node: Node, known: dict[int, Known], others: dict[Link, 
         return Stopped(stop.error, _state_of(plan, stop.error, node, known))
     under = tuple(dict.fromkeys(each.receipt for each in found.values()))
     return Resolved(args, task_link(plan.subject_of(node), node.command, args, node.nonce), under)
+
+
+def commit(plan: Plan, failed: int | None) -> dict[str, Any]:
+    """Return the Result of the barrier: may commands run? `failed` is the first task that failed. (job 1.1)."""
+    if failed is None:
+        return {"ok": None}
+    label = plan.node(failed).label
+    message = f"not run: the transaction was aborted, because {label!r} failed"
+    return {"error": {"code": ABORTED, "message": message, "failed": label, "fault": "requestor"}}
+
+
+def _aborted(plan: Plan, node: Node, known: dict[int, Known]) -> dict[str, Any] | None:
+    """Return the error of a node behind a barrier that did not open; what waits for such a node is behind it, too."""
+    for source in node.predecessors:
+        error = known[source].result.get("error")
+        if isinstance(error, dict) and error.get("code") == ABORTED and not plan.node(source).pure:
+            return error
+    return None
 
 
 def _not_taken(plan: Plan, source: int, branch: str, known: Known) -> Stopped:

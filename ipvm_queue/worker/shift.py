@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from math import inf
 from threading import Lock
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.errors import BlockError
 from ipvm_queue.ipld import Link, decode_own, encode_own
 from ipvm_queue.observe import logger
-from ipvm_queue.store import Ask, Record, Settlement
+from ipvm_queue.plan import EFFECT_QUEUE
+from ipvm_queue.store import FAILED, Ask, Record, Settlement
 from ipvm_queue.store.runs import DEATH_LIMIT
 from ipvm_queue.ucan import UcanError, read, task_link
 from ipvm_queue.worker.attest import Scribe
 from ipvm_queue.worker.authority import REFUSED, NotHandedError
 from ipvm_queue.worker.catch import answer, failure
+from ipvm_queue.worker.effect import Errand
 from ipvm_queue.worker.execute import execute
-from ipvm_queue.worker.resolve import Known, Resolved, Stopped, prepare
+from ipvm_queue.worker.resolve import ABORTED, Known, Resolved, Step, Stopped, commit, prepare
 from ipvm_queue.worker.stops import CRASHED, late, lost
 
 if TYPE_CHECKING:
@@ -32,27 +33,12 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Node, Plan
-    from ipvm_queue.store import Answer, Grant, State
+    from ipvm_queue.store import Grant, State
     from ipvm_queue.worker.tools import Tools
 
 _log = logger(__name__)
-_QUANTUM: Final = 0.04  # seconds of work between two settlements
-_MOST: Final = 256
-_CHEAP: Final = 0.001  # seconds; a dearer node is worth a look for a receipt under its reified address first
-_FIRST_PACE: Final = 0.001
 _KNOWN: Final = 4096
 _RESPITE: Final = 0.5
-
-
-class Step(NamedTuple):
-    """A node that this process will run: `tasks` are what it has claimed, `ahead` that it is not released yet."""
-
-    number: int
-    node: Node
-    ready: Resolved | None
-    tasks: list[Link]
-    answer: Answer | None
-    ahead: bool
 
 
 class Shift:
@@ -71,6 +57,7 @@ class Shift:
         self._current: list[Step] = []
         self._since = monotonic()
         self._done: list[Settlement] = []
+        self._crashed: set[int] = set()
         self._scribe = Scribe(tools.signer, tools.stored)
 
     # The main loop
@@ -88,7 +75,7 @@ class Shift:
         while grant.nodes and self._may(grant):
             started = monotonic()
             count = self._run_batch(grant)
-            self._learn((monotonic() - started) / count)
+            tools.paces.learn(self._run, self._queue, (monotonic() - started) / count)
             with self._lock:
                 grant = self._settle(want=self._want() if monotonic() < deadline else 0)
         tools.announcer.flush()
@@ -121,14 +108,9 @@ class Shift:
         return True
 
     def _want(self) -> int:
-        return max(1, min(_MOST, int(_QUANTUM / self._tools.paces.get(self._run, _FIRST_PACE))))
-
-    def _learn(self, seconds: float) -> None:
-        paces = self._tools.paces
-        before = paces.pop(self._run, None)
-        paces[self._run] = max(1e-5, seconds if before is None else (before + seconds) / 2)
-        if len(paces) > _MOST:
-            paces.popitem(last=False)
+        if self._plan.queues[self._queue] == EFFECT_QUEUE:
+            return 1  # the world is slow, and what waits behind it can be done elsewhere
+        return self._tools.paces.want(self._run, self._queue)
 
     def _run_batch(self, grant: Grant) -> int:
         """Run leased nodes and the chains that follow from them; return how many nodes that was."""
@@ -159,8 +141,9 @@ class Shift:
         """Run one step; False where the rest of its chain must go the ordinary way."""
         settlement = self._outcome(step)
         with self._lock:
-            self._done.append(settlement)
-            if not settlement.tasks:
+            if settlement is not None:
+                self._done.append(settlement)
+            if settlement is not None and not settlement.tasks:
                 self._unclaimed.append((step.number, step.tasks))
             self._current = self._current[1:]
             following = self._current[0].answer if self._current else None
@@ -174,23 +157,25 @@ class Shift:
     def _enter(self, grant: Grant) -> list[list[Step]]:
         """Resolve leased nodes and ask the store for receipts; what cannot run settles here."""
         nodes = {number: self._plan.node(number) for number, _ in grant.nodes}
-        crashed = [number for number, points in grant.nodes if points >= DEATH_LIMIT]
-        for number in crashed:
+        self._crashed = {number for number, points in grant.nodes if points >= DEATH_LIMIT}
+        for number in [number for number in self._crashed if nodes[number].pure]:
             self._stop(number, nodes.pop(number), CRASHED, "error")
+        if self._plan.barrier in nodes:
+            self._commit(self._plan.barrier, nodes.pop(self._plan.barrier))
         others = self._await(nodes)
         self._fetch(nodes)
         steps: list[Step] = []
         for number, node in nodes.items():
-            ready = self._prepare(node, others.get(number, {}), handler=number == self._plan.count)
+            ready = self._prepare(node, others.get(number, {}), handler=number == self._plan.catch)
             if isinstance(ready, Stopped):
                 self._stop(number, node, ready.error, ready.state)
-            elif number == self._plan.count:
+            elif number == self._plan.catch:
                 steps.append(Step(number, node, ready, [], None, ahead=False))
             else:
                 tasks = [node.task] if ready.task == node.task else [node.task, ready.task]
                 steps.append(Step(number, node, ready, tasks, None, ahead=False))
         alone = grant.careful or any(points for _, points in grant.nodes)
-        cheap = self._tools.paces.get(self._run, inf) < _CHEAP
+        cheap = self._tools.paces.cheap(self._run, self._queue)
         links = max(1, self._want() // max(1, len(steps))) if cheap and not alone else 1
         return self._claim([[step, *self._chain(step, links - 1)] for step in steps])
 
@@ -294,18 +279,45 @@ class Shift:
         args = {**node.args, "params": [failure(self._tools, self._run, self._plan)]}
         return Resolved(args, task_link(self._plan.subject_of(node), node.command, args, node.nonce))
 
-    def _outcome(self, step: Step) -> Settlement:
+    def _commit(self, number: int, barrier: Node) -> None:
+        """Settle the barrier: everything in front of it has settled."""
+        out = commit(self._plan, self._tools.runs.first_failed(self._run))
+        state: State = "ok" if "ok" in out else "error"
+        record, receipt = self._scribe.sign(barrier, barrier.task, out, state, {})
+        settled = self._settled(
+            Step(number, barrier, None, [], None, ahead=False), record, out, receipt, reusable=False
+        )
+        with self._lock:
+            self._done.append(settled)
+
+    def _effect(self, step: Step, ready: Resolved) -> Settlement | None:
+        """Do an effect; None where its turn has not come, or somebody else has it."""
+        crashed = step.number in self._crashed
+        errand = Errand(self._run, self._queue, step.number, self._plan, step.node, ready, crashed)
+        acted = self._tools.effects.perform(errand, self._scribe)
+        if acted is None:
+            return None
+        if acted.record is not None and acted.out is not None:
+            return self._settled(step, acted.record, acted.out, acted.receipt, reusable=acted.over)
+        try:
+            return self._found(step, acted.receipt)
+        except BlockError as error:
+            return self._stopped(step.number, step.node, lost(error), "error", ahead=False)
+
+    def _outcome(self, step: Step) -> Settlement | None:
         if step.ready is None:
             ready = self._prepare(step.node, {})
             if isinstance(ready, Stopped):
                 return self._stopped(step.number, step.node, ready.error, ready.state, ahead=step.ahead)
             step = step._replace(ready=ready, tasks=list(dict.fromkeys((*step.tasks, ready.task))))
         assert step.ready is not None  # noqa: S101 - for the type checker
+        if not step.node.pure:
+            return self._effect(step, step.ready)
         if step.answer is not None and step.answer.verdict == "hit":
             with suppress(BlockError):  # a result that is lost is computed again
                 return self._found(step, step.answer.receipts[0][1])
         task = step.ready.task
-        if task in self._twins and step.node.pure:
+        if task in self._twins:
             record, result = self._twins[task]
             record = Record(record.receipt, record.state, cached=True, out=record.out)
             return self._settled(step, record, result, b"", reusable=True)
@@ -328,7 +340,7 @@ class Shift:
     ) -> Settlement:
         node = step.node
         self._known[step.number] = Known(record.receipt, record.state, result)
-        fails = record.state == "error" and not node.handled
+        fails = record.state in FAILED and not node.handled
         return Settlement(step.number, record, receipt, step.tasks, reusable, fails, step.ahead, node.targets)
 
     def _stop(self, number: int, node: Node, error: dict[str, Value], state: State) -> None:
@@ -340,8 +352,8 @@ class Shift:
         """Settle a node that does not run. A skipped or refused one is indexed under no Task: it says nothing of it."""
         record, receipt = self._scribe.sign(node, node.task, {"error": error}, state, {})
         self._known[number] = Known(record.receipt, state, {"error": error})
-        tasks = [] if state == "skipped" or error.get("code") == REFUSED else [node.task]
-        fails = state == "error" and not node.handled
+        tasks = [] if state == "skipped" or error.get("code") in (REFUSED, ABORTED) else [node.task]
+        fails = state in FAILED and error.get("code") != ABORTED and not node.handled
         return Settlement(
             number, record, receipt, tasks, reusable=False, fails=fails, ahead=ahead, targets=node.targets
         )
@@ -356,7 +368,7 @@ class Shift:
         back, self._unclaimed = [*self._unclaimed, *back], []
         status = ""
         for each in done:
-            if each.node == self._plan.count:
+            if each.node == self._plan.catch:
                 status = answer(tools, self._run, self._plan, each.record)
         grant = tools.runs.settle(
             self._run,

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.plan import Plan, load
-from ipvm_queue.store import DirectoryBlocks, Keys, RedisBlocks, RedisRuns, connect
+from ipvm_queue.store import DirectoryBlocks, Keys, RedisActs, RedisBlocks, RedisRuns, connect
 from ipvm_queue.wasm import Executor
+from ipvm_queue.worker.effect import Blocks, Effects, World
+from ipvm_queue.worker.guard import Guard
+from ipvm_queue.worker.pace import Paces
 
 if TYPE_CHECKING:
     from ipvm_queue.crypto import Signer
@@ -24,7 +27,7 @@ _PLANS: Final = 32
 
 @dataclass
 class Tools:
-    """A process's collaborators. `owner` names it in leases; `paces` are seconds a task, by run."""
+    """A process's collaborators. `owner` names it in leases; `paces` say how much it takes at a time."""
 
     owner: str
     runs: RedisRuns
@@ -34,9 +37,10 @@ class Tools:
     wasm: Executor
     budget: float
     announcer: Announcer
+    effects: Effects
     authorities: Authorities | None = None
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
-    paces: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    paces: Paces = field(default_factory=Paces)
 
     @classmethod
     def make(cls, settings: Settings, hostname: str, announcer: Announcer) -> Tools:
@@ -45,15 +49,19 @@ class Tools:
         redis = connect(str(settings.broker_url), retries=8)
         stored = RedisBlocks(redis, keys, settings.block_ttl)
         blocks = DirectoryBlocks(settings.cache_dir / "blocks", stored)
+        owner = owner_of(hostname, os.getpid())
+        signer = load_signer(settings.worker_key, create=True)
+        acts = RedisActs(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl)
         return cls(
-            owner=owner_of(hostname, os.getpid()),
+            owner=owner,
             runs=RedisRuns(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl),
             blocks=blocks,
             stored=stored,
-            signer=load_signer(settings.worker_key, create=True),
+            signer=signer,
             wasm=Executor(blocks.get, settings.cache_dir / "modules"),
             budget=settings.budget,
             announcer=announcer,
+            effects=Effects(World(settings, Blocks(blocks, stored), signer), Guard(acts, owner, settings.lease)),
         )
 
     def plan(self, run: str, link: Link | None) -> Plan | None:

@@ -39,12 +39,7 @@ local function receipt(task, reusable)
 end
 
 local function put_aside(node, task, at_most)
-  redis.call('SADD', P .. 'waiters:' .. task, ID .. '|' .. node .. '|' .. q)
-  redis.call('PEXPIRE', P .. 'waiters:' .. task, 7 * 86400000)
-  redis.call('SADD', P .. 'awaited', task)
-  redis.call('ZREM', RUN .. ':leases', node)
-  redis.call('HSET', RUN .. ':claims', node, q .. '|')
-  redis.call('ZADD', RUN .. ':waiting', now + math.min(lease, at_most or lease), node)
+  stand_aside(ID, node, q, task, now + math.min(lease, at_most or lease))
   return {'wait'}
 end
 

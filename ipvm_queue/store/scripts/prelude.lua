@@ -1,10 +1,11 @@
 -- What every script shares. ARGV[1] is the key prefix P, ARGV[2] the run's id; KEYS[1] is the run's key.
 --
 --   P run:<id>             HASH    state running|done|cancelled|withdrawn (about to be opened again), status,
---                                  left, failed, first, catch, ttl, begun, and for each queue index q: queue:<q> (its list), message:<q> (the broker message
---                                  with marks), tickets:<q> (messages that are out); crashes (guests that
---                                  killed their worker); of a run that came through the gate: inv, push (CIDs of
---                                  the invocations 8 and 9), service (DID), grants (CID of the tokens sent along)
+--                                  left, failed, first, catch, ttl, begun, and for each queue index q: queue:<q> (its
+--                                  list), message:<q> (the broker message with marks), tickets:<q> (messages that are
+--                                  out); crashes (guests that killed their worker), doubt (an act of it is in doubt);
+--                                  of a run that came through the gate: inv, push (CIDs of the invocations 8 and 9),
+--                                  service (DID), grants (CID of the tokens sent along)
 --   P run:<id>:handed      HASH    CID of a pop -> the queue's signed hand-out of the run to it
 --   P run:<id>:settled     HASH    node -> receipt CID (36 bytes), flag, out       exactly one record a node
 --   P run:<id>:arrived     HASH    node -> predecessors that have settled          absent = none
@@ -22,8 +23,8 @@
 --   P block:<cid>          STRING  a block's bytes
 --   P revoked              HASH    CID of a revoked delegation -> when it would have lapsed anyway
 --   P flight:<task>        STRING  the owner who is computing this pure Task now
---   P waiters:<task>       SET     id|node|q of those who wait for its receipt
---   P awaited              SET     the Tasks that have waiters
+--   P waiters:<what>       SET     id|node|q of those who wait for a Task's receipt, an act's end or a lock
+--   P awaited              SET     what has waiters
 --   P slots:<list>         STRING  how many processes consume a queue
 --   P live                 SET     ids of runs that are not over
 local P, ID, RUN = ARGV[1], ARGV[2], KEYS[1]
@@ -158,6 +159,17 @@ local function wake(task)
   end
 end
 
+-- Put a leased node aside until `what` wakes it, or until `until_ms`.
+local function stand_aside(id, node, q, what, until_ms)
+  local run = P .. 'run:' .. id
+  redis.call('SADD', P .. 'waiters:' .. what, id .. '|' .. node .. '|' .. q)
+  redis.call('PEXPIRE', P .. 'waiters:' .. what, 7 * 86400000)
+  redis.call('SADD', P .. 'awaited', what)
+  redis.call('ZREM', run .. ':leases', node)
+  redis.call('HSET', run .. ':claims', node, q .. '|')
+  redis.call('ZADD', run .. ':waiting', until_ms, node)
+end
+
 -- Give all keys of a run that is over their lifetime.
 local function lapse(run)
   local ttl = tonumber(redis.call('HGET', run, 'ttl') or '0')
@@ -175,12 +187,12 @@ end
 
 -- The run has no node left: hand the first failure to the catch handler, or end.
 local function conclude()
-  local fields = redis.call('HMGET', RUN, 'failed', 'catch', 'status')
+  local fields = redis.call('HMGET', RUN, 'failed', 'catch', 'status', 'doubt')
   if tonumber(fields[1] or '0') > 0 and fields[2] then
     redis.call('HDEL', RUN, 'catch')
     redis.call('HSET', RUN, 'left', 1)
     add_ready(RUN, '0', {fields[2]})
     return top_up(RUN, ID, '0')
   end
-  finish(RUN, 'done', fields[3] or (tonumber(fields[1] or '0') > 0 and 'error' or 'ok'))
+  finish(RUN, 'done', fields[4] and 'in-doubt' or fields[3] or (tonumber(fields[1] or '0') > 0 and 'error' or 'ok'))
 end

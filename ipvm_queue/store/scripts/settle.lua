@@ -59,7 +59,9 @@ for i, each in ipairs(given) do
   if owned and redis.call('HSETNX', RUN .. ':settled', each.node, each.record) == 1 then
     gone[#gone + 1] = each.node
     over[each.node] = true
-    told[#told + 1] = each.node .. ' ' .. string.sub(each.record, 37, 37)
+    local flag = string.sub(each.record, 37, 37)
+    told[#told + 1] = each.node .. ' ' .. flag
+    if flag == 'i' then redis.call('HSET', RUN, 'doubt', 1) end
     if each.receipt ~= '' then
       saved[#saved + 1] = P .. 'block:' .. each.key
       saved[#saved + 1] = each.receipt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import process_time
 
 import pytest
-from plans import DOCUMENT, MODULE, QUEUE, job, plan_of
+from plans import DOCUMENT, MODULE, QUEUE, by_ability, job, plan_of
 
 from ipvm_queue.ipld import DAG_CBOR, Link, cid_of, decode
 from ipvm_queue.plan import Bounds, compile_plan, load
@@ -117,7 +117,10 @@ def test_the_catch_handler_is_the_last_node_and_does_not_count():
 def test_a_plan_reads_back_from_its_blocks(count):
     """Root and pages hold the whole plan; a small one needs no page."""
     compiled = compile_plan(
-        read({f"t{i}": job({"from": f"t{i - 1}"} if i else 0) for i in range(count)}), QUEUE, DOCUMENT
+        read({f"t{i}": job({"from": f"t{i - 1}"} if i else 0) for i in range(count)}),
+        QUEUE,
+        DOCUMENT,
+        safety=by_ability,
     )
     plan, pages = compiled
     again = load(plan.data, pages.__getitem__)
@@ -138,7 +141,7 @@ def test_compiling_is_linear():
         best = 1e9
         for _ in range(3):
             start = process_time()
-            compile_plan(workflow, QUEUE, DOCUMENT)
+            compile_plan(workflow, QUEUE, DOCUMENT, safety=by_ability)
             best = min(best, process_time() - start)
         return best
 
@@ -150,9 +153,11 @@ def test_effects_are_the_service_s_and_pure_tasks_the_queue_s():
     effect = {"type": "ipvm/effect", "with": "dns://example.com?TYPE=A", "do": "crud/read"}
     workflow = read({"a": job(1), "b": effect})
 
-    for_one, for_other = (compile_plan(workflow, QUEUE, DOCUMENT, service).plan for service in ("did:one", "did:other"))
+    for_one, for_other = (
+        compile_plan(workflow, QUEUE, DOCUMENT, service, safety=by_ability).plan for service in ("did:one", "did:other")
+    )
 
     assert for_one.node(0).task == for_other.node(0).task
-    assert for_one.node(1).task == task_link("did:one", "/crud/read", for_one.node(1).args, b"")
+    assert for_one.node(1).task == task_link("did:one", "/crud/read", for_one.node(1).args, for_one.node(1).nonce)
     assert [for_one.subject_of(node) for node in for_one] == [QUEUE, "did:one"]
     assert load(for_one.data, lambda _: b"").service == "did:one"

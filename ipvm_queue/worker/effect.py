@@ -1,0 +1,148 @@
+"""Do the effect of a node: find its handler, check what it is given, and ask or act (effects 2).
+
+Which handler it is can be known only here, where the `with` of a job may come from a previous step.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ipvm_queue.effects import Call, EffectError, Safety, UnknownEffectError, check, find
+from ipvm_queue.effects.config import EffectsConfig
+from ipvm_queue.ipld import DAG_CBOR, Link, encode
+from ipvm_queue.store import Wanted
+from ipvm_queue.worker.ask import ask, broken
+from ipvm_queue.worker.guard import Act, Acted
+from ipvm_queue.worker.stops import CRASHED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ipvm_queue.crypto import Signer
+    from ipvm_queue.effects import Effect
+    from ipvm_queue.ipld import Value
+    from ipvm_queue.plan import Node, Plan
+    from ipvm_queue.settings import Settings
+    from ipvm_queue.store import DirectoryBlocks, Record, RedisBlocks, State
+    from ipvm_queue.worker.attest import Scribe
+    from ipvm_queue.worker.guard import Guard
+    from ipvm_queue.worker.resolve import Resolved
+
+_SHOWN: Final = 200  # characters of a URI in the list of acts
+
+
+class Errand(NamedTuple):
+    """An effect to be done: a node of a run with its inputs in place; `crashed` if its workers died too often."""
+
+    run: str
+    queue: int
+    number: int
+    plan: Plan
+    node: Node
+    ready: Resolved
+    crashed: bool
+
+
+class Blocks:
+    """Blocks as handlers see them: read through the directory of this worker, written to the store."""
+
+    def __init__(self, near: DirectoryBlocks, stored: RedisBlocks) -> None:
+        self.get = near.get
+        self.put = stored.put
+
+
+class World:
+    """The `Context` that handlers are given."""
+
+    def __init__(self, settings: Settings, blocks: Blocks, signer: Signer) -> None:
+        self.settings = settings
+        self.blocks = blocks
+        self.signer = signer
+        self._config: EffectsConfig | None = None
+
+    def config(self, table: str) -> Mapping[str, Any]:
+        """Return a table of the `effects_config` file, read once."""
+        if self._config is None:
+            self._config = EffectsConfig(self.settings.effects_config)
+        return self._config.table(table)
+
+
+class Effects:
+    """The effects of one worker process."""
+
+    def __init__(self, world: World, guard: Guard) -> None:
+        self.guard = guard
+        self._world = world
+
+    def perform(self, errand: Errand, scribe: Scribe) -> Acted | None:
+        """Do an effect; None where the node was put aside, or is somebody else's by now.
+
+        Whatever goes wrong in it is an error Result.
+        """
+        node, ready = errand.node, errand.ready
+        what = scribe.under(ready.under)
+
+        def signed(out: dict[str, Value], state: State, meta: dict[str, Value]) -> tuple[Record, bytes]:
+            return scribe.sign(node, ready.task, out, state, {**what, **meta})
+
+        try:
+            effect, call = self._look_up(errand)
+            wanted = _wanted(errand, effect, call)
+        except EffectError as error:
+            record, receipt = signed({"error": error.error}, "error", {})
+            return Acted(receipt, record, {"error": error.error})
+        digest = Link.of(encode({"uri": call.uri, "do": call.ability, "args": call.args}), DAG_CBOR)
+        what = {**what, "effect": f"{effect.scheme} {effect.ability}", "request": digest}
+        if effect.safety is Safety.COMMAND:
+            act = Act(wanted, effect, self._world, call, digest.bytes, signed)
+            return self.guard.act(act, crashed=errand.crashed)
+        if errand.crashed:
+            record, receipt = signed({"error": dict(CRASHED)}, "error", {})
+            return Acted(receipt, record, {"error": dict(CRASHED)})
+        done = ask(effect, self._world, call)
+        record, receipt = signed(done.out, "ok" if "ok" in done.out else "error", done.meta)
+        return Acted(receipt, record, done.out)
+
+    def _look_up(self, errand: Errand) -> tuple[Effect, Call]:
+        """Return the handler and the call; raises `EffectError` for what cannot be called (nothing was sent)."""
+        node, plan = errand.node, errand.plan
+        args = dict(errand.ready.args)
+        uri = args.pop("uri", None)
+        uri = f"ipfs://{uri}" if isinstance(uri, Link) else uri
+        if not isinstance(uri, str):
+            raise EffectError("effect/uri", "`with` came out as something that is no URI", "requestor", sent=False)
+        ability = node.command.removeprefix("/")
+        try:
+            effect = find(uri, ability)
+            wrong = list(check(uri, ability, args))
+        except UnknownEffectError as error:
+            message = f"{error.message}; {error.hint}" if error.hint else error.message
+            raise EffectError("effect/unknown", message, "requestor", sent=False) from None
+        if wrong:
+            raise EffectError("effect/argument", f"{ability}: {'; '.join(wrong)}", "requestor", sent=False)
+        bounds = plan.bounds[node.bounds]
+        size = min(bounds.disk, self._world.settings.max_block_bytes)
+        task = (node.act or node.task) if effect.safety is Safety.COMMAND else errand.ready.task
+        return effect, Call(uri, ability, args, task, monotonic() + bounds.time, size, 1)
+
+
+def _wanted(errand: Errand, effect: Effect, call: Call) -> Wanted:
+    """Return the act that a node asks for; raises `EffectError` where its handler cannot say what it touches."""
+    node = errand.node
+    about = node.args.get("uri") if isinstance(node.args, dict) else None
+    try:
+        resource = "" if effect.resource is None else sha256(effect.resource(call).encode()).hexdigest()[:32]
+    except Exception as raised:  # noqa: BLE001 - a handler's; nothing has been done
+        raise broken(effect, raised) from None
+    return Wanted(
+        id=call.task.key,
+        run=errand.run,
+        node=errand.number,
+        queue=errand.queue,
+        tasks=list(dict.fromkeys((errand.ready.task, node.task, call.task))),
+        about=f"{call.ability} of {about[:_SHOWN] if isinstance(about, str) else 'what a promise brought'}",
+        label=node.label,
+        resource=resource,
+    )
