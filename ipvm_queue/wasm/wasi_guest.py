@@ -14,7 +14,6 @@ import resource
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypedDict
 
@@ -25,12 +24,12 @@ from ipvm_queue.wasm import outcome
 from ipvm_queue.wasm.compile import new_engine
 from ipvm_queue.wasm.faults import failure_of
 from ipvm_queue.wasm.outcome import CallError
+from ipvm_queue.wasm.tree import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WATCH: Final = 0.02  # seconds between looks at the scratch directory
-_BLOCK: Final = 4096  # what a file or a directory costs at least
 _NO_SPACE: Final = -28
 
 
@@ -103,19 +102,6 @@ class _Watch:
                 break
             time.sleep(min(_WATCH, max(0.0, end - time.monotonic())))
         self._engine.increment_epoch()
-
-
-def size_of(directory: Path) -> int:
-    """Return what the files under a directory take, each of them and each directory at least a block."""
-    total, ahead = 0, [directory]
-    while ahead:
-        with suppress(OSError):  # what is removed while it is looked at
-            for path in ahead.pop().iterdir():
-                status = path.lstat()
-                total += max(status.st_size, _BLOCK)
-                if path.is_dir() and not path.is_symlink():
-                    ahead.append(path)
-    return total
 
 
 def main() -> NoReturn:
