@@ -21,7 +21,7 @@ def test_a_task_of_an_earlier_run(client, add):
 
 
 def test_a_receipt_names_the_receipts_that_it_rests_on(client, add):
-    """From a result a reader walks down, receipt by receipt, to what it was made of, in this run and in earlier ones."""
+    """From a result a reader walks down, receipt by receipt, to what it was made of, in this run and earlier ones."""
     base = salt()
     earlier = client.submit({"a": add(base, 1)}).wait(60)["a"]
 
