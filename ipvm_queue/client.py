@@ -14,7 +14,7 @@ from ipvm_queue.plan import Plan, compile_plan, load
 from ipvm_queue.queue import WorkQueue
 from ipvm_queue.run import Run, RunSummary, Stores, summarise
 from ipvm_queue.settings import Settings
-from ipvm_queue.store import Keys, RedisBlocks, RedisReceipts, RedisRuns, Registry, connect
+from ipvm_queue.store import Keys, RedisActs, RedisBlocks, RedisReceipts, RedisRuns, Registry, connect
 from ipvm_queue.submission import bring_files, complete
 from ipvm_queue.wasm import ModuleInfo, inspect
 from ipvm_queue.workflow import DocumentLimits, Workflow, read, sign, to_document
@@ -48,6 +48,7 @@ class Client:
         self._stack.callback(redis.close)
         self.blocks = RedisBlocks(redis, keys, self.settings.block_ttl)
         self.receipts = RedisReceipts(redis, keys, self.blocks)
+        self.acts = RedisActs(redis, keys, lease=self.settings.lease, receipt_lifetime=self.settings.receipt_ttl)
         self._registry = Registry(redis, keys)
         self._runs = RedisRuns(redis, keys, lease=self.settings.lease, receipt_lifetime=self.settings.receipt_ttl)
         self._queue = WorkQueue(

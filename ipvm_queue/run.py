@@ -148,7 +148,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`running`, `ok`, `error` or `cancelled`."""
+        """`running`, `ok`, `error`, `in-doubt` or `cancelled`."""
         return self._runs.header(self.id).status
 
     @property

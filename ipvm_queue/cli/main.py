@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "up": "up:up",
     "run": "runs:run",
     "graph": "graph:graph",
+    "effect": "effect:effect",
     "receipt": "receipt:receipt",
     "block": "block:block",
     "memo": "memo:memo",

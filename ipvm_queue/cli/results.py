@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ipvm_queue.run import Run, TaskResult
 
 MAX_LINES: Final = 20
+_BAD: Final = ("error", "in-doubt")
 _CODES: Final = {"ok": OK, "in-doubt": IN_DOUBT, "running": OK}
 
 
@@ -103,17 +104,33 @@ def fault_of(run: Run, status: str, results: dict[str, TaskResult]) -> IpvmError
         why = f": {run.reason}" if run.reason else ""
         return CancelledError(f"run {run.id} was cancelled{why}", hint=hint, run=run.id)
     if status == "in-doubt":
-        return InDoubtError(f"run {run.id} has an effect that may or may not have happened", hint=hint, run=run.id)
+        return _doubt(run, results)
     if status != "error":
         return None
     nodes = list(run.plan)[: run.plan.count]
     failed = [node.label for node in nodes if results[node.label].state == "error" and not node.handled]
+    failed.sort(key=lambda label: _code(results[label]) == "transaction/aborted")  # these did not fail by themselves
     if not failed:
         return TaskFailedError(f"run {run.id} ended with an error: {brief(run.outcome)}", hint=hint, run=run.id)
     first = results[failed[0]]
     others = f" (and {words.plural(len(failed) - 1, 'other')})" if len(failed) > 1 else ""
     message = f"task {first.label!r} failed{others}: {reason(first.error)}"
     return TaskFailedError(message, hint=hint, run=run.id, task=first.label)
+
+
+def _doubt(run: Run, results: dict[str, TaskResult]) -> InDoubtError:
+    doubtful = [result for result in results.values() if result.state == "in-doubt"]
+    if not doubtful:
+        return InDoubtError(f"run {run.id} has an effect that may or may not have happened", run=run.id)
+    first, others = doubtful[0], words.plural(len(doubtful) - 1, "other")
+    also = f" (and {others})" if len(doubtful) > 1 else ""
+    message = f"task {first.label!r}{also}: {reason(first.error)}"
+    return InDoubtError(message, hint="ipvm effect list --in-doubt", run=run.id, task=first.label)
+
+
+def _code(result: TaskResult) -> str:
+    error = result.error
+    return str(error.get("code", "")) if isinstance(error, dict) else ""
 
 
 def reason(error: Any) -> str:
@@ -129,7 +146,7 @@ def show_values(run: Run, results: dict[str, TaskResult]) -> None:
     shown = list(results.values())
     if len(shown) > MAX_LINES:
         last = {node.label for node in run.plan if not node.targets}
-        shown = [result for result in shown if result.label in last or result.state == "error"][:MAX_LINES]
+        shown = [result for result in shown if result.label in last or result.state in _BAD][:MAX_LINES]
     for result in shown:
         line(f"{words.one_line(result.label)}: {_value(result)}")
     if run.outcome is not None:
@@ -141,7 +158,7 @@ def show_values(run: Run, results: dict[str, TaskResult]) -> None:
 def _value(result: TaskResult) -> str:
     if result.state == "ok":
         return brief(result.ok)
-    return f"error {brief(result.error)}" if result.state == "error" else str(result.state)
+    return f"{result.state} {brief(result.error)}" if result.state in _BAD else str(result.state)
 
 
 def attach(client: Client, run: str) -> Run:

@@ -82,12 +82,16 @@ class WorkQueue:
     def resume(self, run: str, plan: Plan, requestor: str) -> None:
         """Open a run again from its plan and receipts, whatever else of it was lost or cancelled.
 
-        It is withdrawn first, so that what is read here is all that settles before it is open again.
+        It is withdrawn first, so that what is read here is all that settles before it is open again. A task that ended
+        in doubt is looked at again, with all that waited for it: by now somebody may know what became of it.
         """
         self._runs.withdraw(run)
         numbers = list(plan.steps)
         records = zip(numbers, self._runs.records(run, numbers), strict=True)
         settled = {number: record for number, record in records if record is not None}
+        again = _doubtful(plan, settled)
+        self._runs.unsettle(run, sorted(again & settled.keys()))
+        settled = {number: record for number, record in settled.items() if number not in again}
         opening = self._opening(plan, requestor, settled)
         self._runs.open(run, opening, lifetime=self._run_lifetime)
 
@@ -141,3 +145,16 @@ class WorkQueue:
         except BlockError:
             return None
         return Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode(receipt.out))
+
+
+def _doubtful(plan: Plan, settled: Mapping[int, Record]) -> set[int]:
+    """Return the nodes that ended in doubt, and those that they feed, however far."""
+    ahead = [number for number, record in settled.items() if record.state == "in-doubt"]
+    found = set(ahead)
+    nodes = plan.steps if ahead else {}
+    while ahead:
+        for target, _, _ in nodes[ahead.pop()].targets:
+            if target not in found:
+                found.add(target)
+                ahead.append(target)
+    return found

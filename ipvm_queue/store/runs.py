@@ -138,6 +138,11 @@ class RedisRuns:
         pipeline.delete(*(f"{key}:{part}" for part in parts))
         pipeline.execute()
 
+    def unsettle(self, run: str, nodes: Sequence[int]) -> None:
+        """Forget the records of nodes of a withdrawn run, which are to be looked at again."""
+        for some in _chunks(list(nodes)):
+            self._redis.hdel(f"{self._keys.run(run)}:settled", *some)
+
     # Working
 
     def begin(self, run: str, owner: str, queue: int, want: int, node: int, *, pop: Link | None = None) -> Grant:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
+from commands import BIN, ROOT
+from modules import numbers
 from sink import Sink
 from stack import Stack
 
@@ -44,6 +47,22 @@ def sink():
 def effect(sink, ability, name="x", **fields):
     """Return an effect job on the witness."""
     return {"type": EFFECT, "with": sink.uri(name), "do": f"test/{ability}", **fields}
+
+
+def added(client, left, right):
+    """Return a job that adds."""
+    return {"type": "wasm/1.0", "with": client.blocks.put(numbers()), "func": "add", "input": [left, right]}
+
+
+def trap(client):
+    """Return a job that traps."""
+    return {"type": "wasm/1.0", "with": client.blocks.put(numbers()), "func": "trap", "input": [1]}
+
+
+def ipvm(world, *arguments):
+    """Run `ipvm` on that queue."""
+    command = [BIN / "ipvm", *map(str, arguments)]
+    return subprocess.run(command, env=world.environment(), cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_a_query_asks_the_world_and_its_answer_is_attested(client, sink):
@@ -196,3 +215,158 @@ def test_no_value_is_in_the_list_of_acts(world, client, sink):
     assert kept
     assert not [text for text in told if b"canary" in text]
     assert json.dumps(str(encode(run["a"].meta))).find("canary") < 0
+
+
+def test_what_nobody_knows_is_in_doubt_and_never_done_again(client, sink):
+    """A connection lost after the act leaves a doubt: no second act, for this run and for every other."""
+    sink.after = _hang_up
+    job = client.read({"header": {"nonce": "doubt"}, "jobs": {"a": effect(sink, "act", value="hi")}})
+    first = client.submit(job).wait(60)
+    sink.after = lambda _key: None
+    second = client.submit(job).wait(60)
+
+    for run in (first, second):
+        assert run.status == "in-doubt"
+        assert run["a"].state == "in-doubt"
+        assert run["a"].error["code"] == "effect/in-doubt"
+        assert "witness/lost" in run["a"].error["message"]
+    assert sink.names["x"] == 1
+    (act,) = [act for act in client.acts.all(in_doubt=True) if act.run == first.id]
+    assert act.runs == tuple(sorted((first.id, second.id)))
+
+
+def test_a_handler_that_can_ask_settles_the_doubt(client, sink):
+    """What the witness remembers was done, and is a receipt that says how it is known."""
+    sink.after = _hang_up
+    run = client.submit({"a": effect(sink, "trace", value="hi")}).wait(60)
+
+    assert run.status == "ok"
+    assert run["a"].ok == "done: hi"
+    assert run["a"].meta["reconciled"]
+    assert sink.names["x"] == 1
+
+
+def test_what_surely_did_not_happen_is_done_again_only_where_the_world_refuses_a_second(client, sink):
+    """Not done *yet* is no reason to act again: whoever was to act may be slow. With a key it is."""
+    sink.before = lambda key: _hang_up(key) if sink.asked.update([key]) or sink.asked[key] == 1 else None
+    run = client.submit({"a": effect(sink, "once", value="hi"), "b": effect(sink, "trace", "y", value="ho")}).wait(60)
+
+    assert run["a"].ok == "done: hi"
+    assert run["b"].state == "in-doubt"
+    assert "the world knows nothing of it yet" in run["b"].error["message"]
+    assert sink.names == {"once-x": 1}
+
+
+def test_the_operator_s_word_settles_a_doubt_and_the_run_goes_on(world, client, sink):
+    """`ipvm effect resolve --done` signs what came out, and the runs that were told of the doubt go on with it."""
+    sink.after = _hang_up
+    jobs = {"a": effect(sink, "act", value="hi"), "b": added(client, {"from": "a"}, 2)}
+    run = client.submit(jobs).wait(60)
+    assert (run.status, run["b"].state) == ("in-doubt", "error")
+    task = str(run["a"].task)
+
+    listed = ipvm(world, "effect", "list", "--in-doubt", "--json")
+    shown = ipvm(world, "run", "show", run.id)
+    done = ipvm(world, "effect", "resolve", task, "--done", "--value", "40", "--reason", "seen", "--json")
+    run.wait(60)
+
+    assert task in [each["task"]["/"] for each in json.loads(listed.stdout)["acts"]]
+    assert shown.returncode == 4
+    assert json.loads(done.stdout)["state"] == "done"
+    assert json.loads(done.stdout)["resumed"] == [run.id]
+    assert (run.status, run["b"].ok) == ("ok", 42)
+    assert run["a"].meta["resolved"]["why"] == "seen"
+    assert sink.names["x"] == 1
+    assert ipvm(world, "effect", "resolve", task, "--not-done").returncode == 2
+
+
+def test_what_the_operator_says_was_not_done_is_done_when_the_run_goes_on(world, client, sink):
+    """`--not-done` frees the act, and it happens once."""
+    sink.before = _hang_up
+    run = client.submit({"a": effect(sink, "act", value="hi")}).wait(60)
+    sink.before = lambda _key: None
+    status = run.status
+
+    said = ipvm(world, "effect", "resolve", run["a"].task, "--not-done")
+    run.wait(60)
+
+    assert status == "in-doubt"
+    assert said.returncode == 0, said.stderr
+    assert run.status == "ok"
+    assert sink.names["x"] == 1
+    assert "state    done" in ipvm(world, "effect", "show", run["a"].task).stdout
+
+
+def test_the_table_of_effects_has_those_of_other_packages(world):
+    """`ipvm effect kinds` lists every pair with its class."""
+    kinds = json.loads(ipvm(world, "effect", "kinds", "--json").stdout)["kinds"]
+    (once,) = [kind for kind in kinds if kind["ability"] == "test/once"]
+
+    assert (once["scheme"], once["safety"], once["idempotency_key"], once["reconciles"]) == (
+        "witness",
+        "command",
+        True,
+        True,
+    )
+
+
+def test_a_server_that_keeps_nothing_is_refused(idle, sink):
+    """Without an append-only file nothing destructive is done, and the error says what to change."""
+    idle.start_worker("w", "-P", "solo", program="ipvm_queue.worker")
+    sink.values["x"] = "hello"
+    with idle.client() as client:
+        job = {"a": effect(sink, "act", value="hi"), "b": effect(sink, "ask")}
+        run = client.submit(job).wait(60)
+
+    assert run["b"].ok == "hello"
+    assert run["a"].error["code"] == "runner/not-durable"
+    assert "appendonly yes" in run["a"].error["message"]
+    assert sink.names == {}
+
+
+def test_commands_wait_until_everything_in_front_has_succeeded(client, sink):
+    """The pure part is a transaction: what it fails by is named in the receipt of each command that did not run."""
+    jobs = {
+        "act": effect(sink, "act", value="hi"),
+        "then": effect(sink, "act", "y", value={"from": "act"}),
+        "sum": added(client, 1, 2),
+    }
+    run = client.submit(jobs | {"wrong": trap(client)}).wait(60)
+    good = client.submit(jobs).wait(60)
+
+    assert run.status == "error"
+    assert run["sum"].ok == 3
+    for label in ("act", "then"):
+        assert run[label].error["code"] == "transaction/aborted"
+        assert run[label].error["message"] == "not run: the transaction was aborted, because 'wrong' failed"
+    assert (good.status, good["then"].ok) == ("ok", "done: done: hi")
+    assert sink.names == {"x": 1, "y": 1}
+
+
+def test_an_error_that_is_handled_does_not_abort(client, sink):
+    """What has an `on.error` is no failure of the transaction."""
+    handled = trap(client) | {"on": {"error": ["sorry"]}}
+    run = client.submit({"wrong": handled, "sorry": effect(sink, "act", value="sorry")}).wait(60)
+
+    assert run.status == "ok"
+    assert run["sorry"].ok == "done: sorry"
+
+
+def test_an_aborted_job_may_be_done_later(client, sink):
+    """What did not run says nothing of its Task: after a resume that succeeds, it runs."""
+    sink.values["x"] = "hi"
+    sink.unwilling = 10
+    job = client.read(
+        {"header": {"nonce": "later"}, "jobs": {"q": effect(sink, "ask"), "a": effect(sink, "act", value=1)}}
+    )
+    first = client.submit(job).wait(60)
+    sink.unwilling = 0
+    second = client.submit(job).wait(60)
+
+    assert first["a"].error["code"] == "transaction/aborted"
+    assert second["a"].ok == "done: 1"
+
+
+def _hang_up(_key):
+    """Let the witness's connection die without an answer."""
+    raise ConnectionAbortedError
