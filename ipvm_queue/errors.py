@@ -13,7 +13,8 @@
       │     └── SealError            2  a sealed box that is none, or was altered
       │           └── WrongKeyError  2  a sealed box that is for others
       ├── BlockError                 2  a block is wrong
-      │     └── MissingBlockError    2  a block is not in the store
+      │     ├── MissingBlockError    2  a block is not in the store
+      │     └── LostBlockError       2  a block that was guaranteed is not in the store any more
       ├── RefusedError               3  the queue refused the work
       ├── InDoubtError               4  a destructive effect may or may not have happened
       ├── WaitTimeoutError           5  the wait ended before the run did
@@ -148,6 +149,12 @@ class MissingBlockError(BlockError):
     """Raised when a block is needed and not in the store."""
 
     code = "missing-block"
+
+
+class LostBlockError(BlockError):
+    """Raised when a block that the queue has guaranteed (by `handle/resolve`) is not in the store any more."""
+
+    code = "lost-block"
 
 
 class RefusedError(IpvmError):

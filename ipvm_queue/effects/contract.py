@@ -104,6 +104,9 @@ class EffectBlocks(Protocol):
     def put(self, data: bytes, codec: int = ...) -> Link:
         """Store a block and return its CID."""
 
+    def pin(self, blocks: Mapping[Link, bytes]) -> None:
+        """Store blocks under the CIDs given, for ever: from now on a missing one is the runner's fault."""
+
 
 class Context(Protocol):
     """What a handler has from its worker."""

@@ -5,7 +5,7 @@ from ipvm_queue.ipld.car import Car, CarLimits, car_parts, read_car, write_car
 from ipvm_queue.ipld.dagcbor import CODEC, MAX_BYTES, cid_of, decode, decode_own, encode, encode_own, explain
 from ipvm_queue.ipld.dagjson import from_json, from_plain, to_json, to_plain
 from ipvm_queue.ipld.link import DAG_CBOR, DAG_PB, RAW, Link
-from ipvm_queue.ipld.protobuf import read_protobuf, write_protobuf
+from ipvm_queue.ipld.protobuf import protobuf_fields, read_protobuf, write_protobuf
 from ipvm_queue.ipld.value import MAX_DEPTH, Value, check, check_depth
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "explain",
     "from_json",
     "from_plain",
+    "protobuf_fields",
     "read_car",
     "read_protobuf",
     "to_json",

@@ -1,7 +1,7 @@
 """Protocol buffers, read strictly: the two or three messages of IPFS that are not IPLD.
 
-A message comes out as its fields by number: an int for a varint, bytes for what has a length. Each field at most once,
-varints in their shortest form, nothing after the end; groups and fixed-width fields have no use here and are refused.
+A message comes out as its fields by number: an int for a varint, bytes for what has a length. Varints stand in their
+shortest form, nothing after the end; groups and fixed-width fields have no use here and are refused.
 """
 
 from __future__ import annotations
@@ -17,19 +17,28 @@ _MORE: Final = 0x80
 
 
 def read_protobuf(data: bytes) -> dict[int, int | bytes]:
-    """Return the fields of one message; raises `CodecError` for what is none."""
-    fields: dict[int, int | bytes] = {}
+    """Return the fields of one message that has each at most once; raises `CodecError` for what is none."""
+    pairs = protobuf_fields(data)
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise CodecError("not this protobuf message: a field stands twice in it")
+    return fields
+
+
+def protobuf_fields(data: bytes) -> list[tuple[int, int | bytes]]:
+    """Return number and value of each field of one message, in order; raises `CodecError` for what is none."""
+    fields: list[tuple[int, int | bytes]] = []
     place = 0
     while place < len(data):
         tag, place = _varint(data, place)
         number, kind = tag >> 3, tag & 7
-        if number == 0 or number in fields:
-            raise CodecError(f"not a protobuf message: field {number} twice, or no number of a field")
+        if number == 0:
+            raise CodecError("not a protobuf message: no field has the number 0")
         value, place = _varint(data, place)
         if kind == _VARINT:
-            fields[number] = value
+            fields.append((number, value))
         elif kind == _BYTES and value <= len(data) - place:
-            fields[number] = data[place : place + value]
+            fields.append((number, data[place : place + value]))
             place += value
         else:
             raise CodecError(f"not a protobuf message: field {number} is cut short or of a kind that has no use here")

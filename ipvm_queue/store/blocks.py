@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ipvm_queue.errors import BlockError, LimitError, MissingBlockError
+from ipvm_queue.errors import BlockError, LimitError, LostBlockError, MissingBlockError
 from ipvm_queue.ipld import RAW, Link
 
 if TYPE_CHECKING:
@@ -46,6 +46,16 @@ class MemoryBlocks:
         """Store blocks."""
         self._blocks.update((cid, verified(cid, data)) for cid, data in blocks.items())
 
+    def pin(self, blocks: Mapping[Link, bytes]) -> None:
+        """Store blocks: here none lapse."""
+        self.put_many(blocks)
+
+    def put(self, data: bytes, codec: int = RAW) -> Link:
+        """Store a block and return its CID."""
+        cid = Link.of(data, codec)
+        self.put_many({cid: data})
+        return cid
+
     def size(self, cid: Link) -> int | None:
         """Return a block's length."""
         data = self._blocks.get(cid)
@@ -61,8 +71,29 @@ class RedisBlocks:
         self._lifetime = None if lifetime is None else int(lifetime * 1000)
 
     def get(self, cid: Link) -> bytes:
-        """Return a block's bytes."""
-        return verified(cid, self._redis.get(self._keys.block(cid)))
+        """Return a block's bytes; a pinned one that is not there raises `LostBlockError`."""
+        data = self._redis.get(self._keys.block(cid))
+        return verified(cid, self._pinned(cid) if data is None else data)
+
+    def _pinned(self, cid: Link) -> bytes | None:
+        data: bytes | None = self._redis.get(self._keys.pin(cid))
+        if data is None and self._redis.sismember(self._keys.pinned, cid.bytes):
+            raise LostBlockError(
+                f"block {cid} was pinned and is not in the store any more",
+                hint="the broker has lost it: resolve it again, and look at its maxmemory-policy",
+                cid=str(cid),
+            )
+        return data
+
+    def pin(self, blocks: Mapping[Link, bytes]) -> None:
+        """Store blocks for ever, beside any that lapse, and remember that they were promised."""
+        pending = list(blocks.items())
+        for start in range(0, len(pending), _BATCH):
+            pipeline = self._redis.pipeline(transaction=False)
+            for cid, data in pending[start : start + _BATCH]:
+                pipeline.set(self._keys.pin(cid), verified(cid, data))
+                pipeline.sadd(self._keys.pinned, cid.bytes)
+            pipeline.execute()
 
     def get_many(self, cids: list[Link]) -> list[bytes]:
         """Return several blocks' bytes in one round trip a few hundred."""
@@ -96,8 +127,11 @@ class RedisBlocks:
 
     def size(self, cid: Link) -> int | None:
         """Return a block's length."""
-        length = self._redis.strlen(self._keys.block(cid))
-        return int(length) or (0 if self._redis.exists(self._keys.block(cid)) else None)
+        for key in (self._keys.block(cid), self._keys.pin(cid)):
+            length = int(self._redis.strlen(key))
+            if length or self._redis.exists(key):
+                return length
+        return None
 
 
 class DirectoryBlocks:

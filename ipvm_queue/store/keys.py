@@ -33,6 +33,15 @@ class Keys:
         """Return the STRING of a block's bytes."""
         return f"{self.prefix}block:{cid.key}"
 
+    def pin(self, cid: Link) -> str:
+        """Return the STRING of a pinned block's bytes, which never lapses."""
+        return f"{self.prefix}pin:{cid.key}"
+
+    @property
+    def pinned(self) -> str:
+        """SET: the binary CIDs of all blocks that were ever pinned."""
+        return self.prefix + "pinned"
+
     def receipt(self, task: Link) -> str:
         """Return the STRING of `c` (reusable) or `n` (not), then the binary CID of the receipt of a Task."""
         return f"{self.prefix}receipt:{task.key}"

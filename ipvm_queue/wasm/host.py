@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ipvm_queue.errors import CodecError, IpvmError, MissingBlockError
+from ipvm_queue.errors import CodecError, IpvmError, LostBlockError, MissingBlockError
 from ipvm_queue.ipld import Link
 from ipvm_queue.wasm.faults import gas_exhausted
 from ipvm_queue.wasm.outcome import CallError
@@ -53,6 +53,8 @@ class Host:
             return self._get_block(link)
         except MissingBlockError as error:
             raise CallError("missing-block", f"the block {link} is not in the store", "requestor", cid=link) from error
+        except LostBlockError as error:  # it was resolved to a handle: the runner has promised it (effects 3)
+            raise CallError("lost-block", error.message, "runner", cid=link) from error
         except IpvmError as error:
             raise CallError("host", f"the block {link} could not be read: {error.message}", "runner") from error
         except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipvm_queue.errors import BlockError, MissingBlockError
+from ipvm_queue.errors import BlockError, LostBlockError, MissingBlockError
 from ipvm_queue.ipld import Link
 from ipvm_queue.store import DirectoryBlocks, Keys, MemoryBlocks, RedisBlocks, connect
 
@@ -71,6 +71,31 @@ def test_a_lifetime_is_kept(stack):
     blocks.put_many({CID: DATA})
 
     assert 59_000 < stack.redis.pttl(Keys("lifetime").block(CID)) <= 60_000
+
+
+def test_a_pinned_block_outlives_the_others(stack):
+    """What is pinned stays when its copy with a lifetime has gone; lost for all that, it is the store's fault."""
+    keys = Keys("pinned")
+    blocks = RedisBlocks(connect(stack.url), keys, 60.0)
+    blocks.pin({CID: DATA})
+    blocks.put_many({CID: DATA})
+    stack.redis.delete(keys.block(CID))
+
+    assert blocks.get(CID) == DATA
+    assert blocks.size(CID) == len(DATA)
+    assert stack.redis.pttl(keys.pin(CID)) == -1
+
+    stack.redis.delete(keys.pin(CID))
+    with pytest.raises(LostBlockError, match="not in the store any more"):
+        blocks.get(CID)
+    with pytest.raises(MissingBlockError):
+        blocks.get(Link.of(b"never pinned"))
+
+
+def test_other_bytes_are_not_pinned(stack):
+    """A pin is of the block, not of what somebody calls so."""
+    with pytest.raises(BlockError):
+        RedisBlocks(connect(stack.url), Keys("pinned-2")).pin({CID: b"other"})
 
 
 def test_the_directory_serves_what_the_store_behind_has_lost(tmp_path):

@@ -6,7 +6,8 @@ import pytest
 from wasm_guests import BYTES_ABI, MEMORY, Bench, wat
 
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
-from ipvm_queue.wasm import Limits
+from ipvm_queue.store import Keys, RedisBlocks, connect
+from ipvm_queue.wasm import Executor, Limits
 from ipvm_queue.wasm.host import CALL_GAS
 
 LIMITS = Limits(gas=10_000_000, memory=64 << 20, time=30.0)
@@ -83,6 +84,22 @@ def test_a_missing_block_ends_the_call(bench: Bench):
         assert outcome.out["error"]["code"] == "wasm/missing-block"
         assert outcome.out["error"]["cid"] == missing
         assert not outcome.cacheable
+
+
+def test_a_lost_pinned_block_is_the_runners_fault(tmp_path, stack):
+    """Content that was resolved to a handle is promised: where it is lost the runner has failed, not who asked."""
+    blocks = RedisBlocks(connect(stack.url), Keys("handles"))
+    blocks.pin({LINK: BLOCK})
+    executor = Executor(blocks.get, tmp_path)
+    module = blocks.put(CORE_READER)
+
+    assert "ok" in executor.run(module, "read", [LINK], LIMITS).out
+
+    stack.redis.delete(Keys("handles").pin(LINK))
+    outcome = executor.run(module, "read", [LINK], LIMITS)
+
+    assert (outcome.out["error"]["code"], outcome.out["error"]["fault"]) == ("wasm/lost-block", "runner")
+    assert not outcome.cacheable
 
 
 def test_a_failure_does_not_stick(bench: Bench):

@@ -1,0 +1,72 @@
+"""The keys of the world that a worker holds for jobs: PEM files in the directory of the `[keys]` table, by their DIDs.
+
+They are not the worker's own: whoever could have that sign anything could speak as the worker.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ipvm_queue.crypto import load_signer, principal
+from ipvm_queue.effects.contract import EffectError
+from ipvm_queue.errors import CodecError, KeyFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ipvm_queue.crypto import Signer
+    from ipvm_queue.effects.contract import Context
+
+_MAX_FILES: Final = 1000
+_DID: Final = "did:key:"
+
+
+def read_did(uri: str) -> str:
+    """Return the did:key of a URI (a fragment behind it names the same key); raises `EffectError` `keys/uri`."""
+    did = uri.partition("#")[0]
+    try:
+        principal(did)
+    except CodecError as error:
+        raise EffectError("keys/uri", error.message, "requestor") from error
+    return did
+
+
+def find_key(context: Context, did: str) -> Signer:
+    """Return the key of a DID.
+
+    Raises `EffectError`: `keys/unconfigured`, `keys/unknown`, `keys/reserved` for the worker's own.
+    """
+    if did == context.signer.did:
+        raise EffectError(
+            "keys/reserved", f"{did} is the worker's own key: it signs receipts, nothing else", "requestor"
+        )
+    for signer in keys(context):
+        if signer.did == did:
+            return signer
+    raise EffectError("keys/unknown", f"this worker has no key {did}", "runner")
+
+
+def keys(context: Context) -> Iterator[Signer]:
+    """Yield every key of the directory, the worker's own never.
+
+    Raises `EffectError`: `keys/unconfigured`, and `keys/file` for a file that cannot be used.
+    """
+    for path in files(context, "*.pem"):
+        try:
+            signer = load_signer(path)
+        except KeyFileError as error:  # the file's place is the operator's business, not the job's
+            raise EffectError(
+                "keys/file", f"a key file of this worker cannot be used: {path.name}", "runner"
+            ) from error
+        if signer.did != context.signer.did:
+            yield signer
+
+
+def files(context: Context, pattern: str) -> list[Path]:
+    """Return the files of the directory, sorted; raises `EffectError` `keys/unconfigured` where there is none."""
+    directory = context.config("keys").get("directory")
+    if directory is None or not Path(directory).is_dir():
+        message = "this worker has no keys for jobs: its effects_config names no directory in [keys]"
+        raise EffectError("keys/unconfigured", message, "runner")
+    return sorted(Path(directory).glob(pattern))[:_MAX_FILES]
