@@ -51,6 +51,7 @@ class Blocks:
     def __init__(self, near: DirectoryBlocks, stored: RedisBlocks) -> None:
         self.get = near.get
         self.put = stored.put
+        self.pin = stored.pin
 
 
 class World:
