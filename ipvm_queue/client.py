@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ipvm_queue.crypto import load_signer
-from ipvm_queue.effects import safety_of
+from ipvm_queue.effects import is_private, safety_of
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.plan import Plan, compile_plan, load
 from ipvm_queue.queue import WorkQueue
@@ -52,7 +52,13 @@ class Client:
         self._registry = Registry(redis, keys)
         self._runs = RedisRuns(redis, keys, lease=self.settings.lease, receipt_lifetime=self.settings.receipt_ttl)
         self._queue = WorkQueue(
-            self._runs, self.receipts, self.blocks, self._registry, self.settings.run_ttl, safety=safety_of
+            self._runs,
+            self.receipts,
+            self.blocks,
+            self._registry,
+            self.settings.run_ttl,
+            safety=safety_of,
+            private=is_private,
         )
         self._modules: dict[Link, ModuleInfo] = {}
         self._subject: str | None = None
@@ -90,7 +96,7 @@ class Client:
         """Return the plan of a workflow and the blocks it brings; nothing is enqueued."""
         ready, brought = self._complete(workflow, folder, blocks)
         document = Link.of(encode(to_document(ready)), DAG_CBOR)
-        plan, pages = compile_plan(ready, self.subject, document, safety=safety_of)
+        plan, pages = compile_plan(ready, self.subject, document, safety=safety_of, private=is_private)
         return plan, {**brought, **pages}
 
     def submit(

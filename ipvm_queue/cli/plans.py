@@ -93,7 +93,7 @@ def _say_commits(commits: list[dict[str, Any]]) -> None:
 
 def _known(client: Client, plan: Plan) -> set[int]:
     """Return the nodes that would not run, because there is a receipt for their Task."""
-    pure = [(number, node.task) for number, node in enumerate(plan) if number < plan.count and node.pure]
+    pure = [(number, node.task) for number, node in enumerate(plan) if number < plan.count and node.shared]
     entries = client.receipts.of_tasks([task for _, task in pure])
     return {number for (number, _), entry in zip(pure, entries, strict=True) if entry is not None and entry.reusable}
 
@@ -104,7 +104,7 @@ def _table(rows: list[Row], known: set[int]) -> None:
     for row, label in zip(rows, shown, strict=True):
         after = [one_line(each) for each in (*row.after, *row.when)]
         words = [row.command, row.shape, "cached" if row.number in known else "", row.task]
-        tail = f"  after {', '.join(after)}" if after else ""
+        tail = ("  secret" if row.secret else "") + (f"  after {', '.join(after)}" if after else "")
         line(f"{row.number:>5}  {label:{width}}  {words[0]}  {words[1]:5}  {words[2]:6}  …{words[3][-8:]}{tail}")
 
 

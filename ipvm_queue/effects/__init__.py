@@ -1,7 +1,7 @@
 """The world: what workers can do beside Wasm, by (URI scheme, ability), one family of handlers a file."""
 
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Fault, NotDoneError, Outcome, Safety
-from ipvm_queue.effects.registry import UnknownEffectError, check, effects, find, safety_of
+from ipvm_queue.effects.registry import UnknownEffectError, check, effects, find, is_private, safety_of
 
 __all__ = [
     "Call",
@@ -16,5 +16,6 @@ __all__ = [
     "check",
     "effects",
     "find",
+    "is_private",
     "safety_of",
 ]

@@ -96,6 +96,22 @@ def safety_of(task: Task) -> Safety:
     return Safety.QUERY if classes == {Safety.QUERY} else Safety.COMMAND
 
 
+def is_private(task: Task) -> bool:
+    """Whether the result of a task is secret unless its job says otherwise.
+
+    A task whose `with` is a promise has no scheme yet: it is private if its ability is under any scheme. What nobody
+    here knows is taken for private.
+    """
+    if task.kind == "wasm":
+        return False
+    if isinstance(task.resource, str):
+        rows = _rows()
+        found = rows.get((scheme_of(task.resource), task.ability)) or rows.get((ANY_SCHEME, task.ability))
+        return found is None or found.private
+    known = _with_ability(task.ability)
+    return not known or any(effect.private for effect in known)
+
+
 def _promised(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_promised(item) for item in value.values())

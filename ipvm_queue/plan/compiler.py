@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ipvm_queue.crypto import check_recipient
 from ipvm_queue.errors import DocumentError, Fault
 from ipvm_queue.plan.barrier import find_barrier
 from ipvm_queue.plan.model import COMMIT, EFFECT_QUEUE, SAFETIES, WASM_QUEUE, Bounds, Node, Plan, paginate
@@ -12,6 +13,7 @@ from ipvm_queue.plan.nonces import act_nonce, query_nonce
 from ipvm_queue.ucan import WASM_RUN, form, task_link
 from ipvm_queue.workflow.model import DEFAULT_MEMORY, Config, Promise
 from ipvm_queue.workflow.safety import Safety
+from ipvm_queue.workflow.taint import every_effect, is_catch_secret, secret_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,12 +94,13 @@ def compile_plan(
     *,
     safety: Callable[[Task], Safety],
     seed: bytes = b"",
+    private: Callable[[Task], bool] = every_effect,
 ) -> Compiled:
     """Compile a workflow for the queue whose DID is `subject`; concurrency derives from dataflow alone (job 2.2).
 
     Pure Tasks are the queue's, equal for everyone on it; effects are `service`'s, in whose name they happen (None:
-    the queue's own). `safety` is the registry's word on a task (`effects.safety_of`), `seed` names the run, whose
-    queries are its own.
+    the queue's own). `safety` is the registry's word on a task (`effects.safety_of`), `private` on an effect
+    (`effects.is_private`); `seed` names the run, whose queries are its own. Secrets are sealed for who signed the job.
     Every task must have its `func` and a Link or Promise for resource. Promises by label become `await/*` forms with
     the CID of the Task they wait for, so each node's address is fixed by its inputs' addresses.
     """
@@ -113,6 +116,7 @@ def compile_plan(
         addresses[label] = _address(task, nonce, subject, service, addresses)
     if edges.name({address.task: label for label, address in reversed(addresses.items())}):
         order = _order(edges)
+    secret = secret_tasks(workflow, order, edges.inputs, private)
     wobbly = _wobbly(order, edges, workflow, classes)
     barrier = find_barrier(order, edges.before, classes)
     if barrier.behind:
@@ -152,11 +156,13 @@ def compile_plan(
             handled=label in handled or bool(task.on_error),
             risk=SAFETIES.index(classes[label]),
             act=_act(service, document, label, address) if label in wobbly else None,
+            secret=label in secret,
         )
 
     nodes = [node(label, workflow.tasks[label], addresses[label]) for label in order]
     if workflow.catch is not None:
-        nodes.append(_handler(workflow.catch, subject, service, bounds, queues))
+        handler = _handler(workflow.catch, subject, service, bounds, queues)
+        nodes.append(handler._replace(secret=is_catch_secret(workflow.catch, secret)))
     if barrier.behind:
         place = {"bounds": bounds.setdefault(_bounds(Config()), len(bounds)), "queue": queues[EFFECT_QUEUE]}
         last = [numbers[label] for label in barrier.last]
@@ -174,6 +180,7 @@ def compile_plan(
         pages=tuple(pages) or ([list(node) for node in nodes],),
         read_page=pages.__getitem__,
         nodes=nodes,
+        owner=_owner(workflow, subject) if any(node.secret for node in nodes) else None,
     )
     return Compiled(plan, pages)
 
@@ -232,6 +239,14 @@ class _Nonces:
         if safety is Safety.QUERY:
             return query_nonce(self._seed, task.label)
         return act_nonce(self._document, task.label)
+
+
+def _owner(workflow: Workflow, subject: str) -> str:
+    """Return whom secrets are for; raises `UsageError` where their key can sign, but read nothing that is sealed."""
+    if workflow.signature is None:
+        return workflow.requestor or subject
+    check_recipient(workflow.signature.issuer)
+    return workflow.signature.issuer
 
 
 def _order(edges: _Edges) -> list[str]:

@@ -34,6 +34,7 @@ class Row(NamedTuple):
     time: float
     safety: str
     commit: bool
+    secret: bool
 
 
 def as_table(plan: Plan) -> list[Row]:
@@ -58,6 +59,7 @@ def as_table(plan: Plan) -> list[Row]:
             time=plan.bounds[node.bounds].time,
             safety=node.safety.value,
             commit=node.safety is Safety.COMMAND and number in behind,
+            secret=node.secret,
         )
         for number, node in nodes.items()
         if number < plan.count

@@ -45,7 +45,8 @@ class Node(NamedTuple):
     `[node, predecessors, queue]`: whom this one feeds, how many arrivals that one waits for, and where it runs.
     `handled` says that an error here is another task's input and does not fail the run. `risk` is the index of the
     safety class. `act` is what a command is known by where its Task is another in each run, because the answer of a
-    query is in it.
+    query is in it. The Result of a `secret` node leaves the worker that made it sealed, and is found by nobody who asks
+    for its Task.
     """
 
     label: str
@@ -62,6 +63,7 @@ class Node(NamedTuple):
     handled: bool
     risk: int = 0
     act: Link | None = None
+    secret: bool = False
 
     @property
     def safety(self) -> Safety:
@@ -72,6 +74,11 @@ class Node(NamedTuple):
     def pure(self) -> bool:
         """Whether running it twice is the same as running it once."""
         return self.command == WASM_RUN
+
+    @property
+    def shared(self) -> bool:
+        """Whether its Task is everyone's: looked up, computed by one for all, remembered."""
+        return self.command == WASM_RUN and not self.secret
 
     @property
     def is_static(self) -> bool:
@@ -99,7 +106,8 @@ class Plan:
     `subject` is the queue's DID, whose the pure Tasks are, `service` the DID whose the effects are. `document` is the
     CID of the signed job, `count` the number of its tasks. The nodes of the `catch` handler and of the barrier, where
     there are such, stand behind them in this order. `pages` are the Links of pages, or the rows of the one page of a
-    small plan. Whoever has just compiled a plan has its `nodes` too.
+    small plan. Whoever has just compiled a plan has its `nodes` too. `owner` is the DID that secret results are sealed
+    for, None where there is none.
     """
 
     subject: str
@@ -113,6 +121,7 @@ class Plan:
     pages: tuple[Link | list[list[Value]], ...]
     read_page: Callable[[Link], bytes] = field(repr=False, compare=False)
     nodes: list[Node] = field(default_factory=list, repr=False, compare=False)
+    owner: str | None = None
 
     @cached_property
     def data(self) -> bytes:
@@ -129,6 +138,7 @@ class Plan:
                 "catch": self.has_catch,
                 "barrier": self.has_barrier,
                 "pages": list(self.pages),
+                **({} if self.owner is None else {"own": self.owner}),
             }
         )
 
@@ -227,4 +237,5 @@ def load(data: bytes, read_page: Callable[[Link], bytes]) -> Plan:
         has_barrier=root["barrier"],
         pages=tuple(root["pages"]),
         read_page=read_page,
+        owner=root.get("own"),
     )

@@ -39,7 +39,7 @@ class Pushed(NamedTuple):
 
 
 class WorkQueue:
-    """The queue as its users see it. `run_lifetime` counts in seconds from a run's end, `safety` knows every effect."""
+    """The queue as its users see it. `run_lifetime` counts in seconds from a run's end."""
 
     def __init__(
         self,
@@ -50,11 +50,13 @@ class WorkQueue:
         run_lifetime: float | None,
         *,
         safety: Callable[[Task], Safety],
+        private: Callable[[Task], bool],
     ) -> None:
         self._runs = runs
         self._receipts = receipts
         self._blocks = blocks
         self._registry = registry
+        self._private = private
         self._run_lifetime = run_lifetime or 0.0
         self._safety = safety
 
@@ -68,7 +70,9 @@ class WorkQueue:
         document = encode(to_document(workflow))
         run = token_hex(8)
         link = Link.of(document, DAG_CBOR)
-        plan, pages = compile_plan(workflow, subject, link, safety=self._safety, seed=run.encode())
+        plan, pages = compile_plan(
+            workflow, subject, link, safety=self._safety, private=self._private, seed=run.encode()
+        )
         opening = self._opening(plan, workflow.signature.issuer)
         self._runs.open(
             run,
@@ -124,7 +128,7 @@ class WorkQueue:
 
     def _known(self, nodes: Mapping[int, Node]) -> dict[int, Record]:
         """Return the nodes that need not run, because their pure Task has a receipt. (UCAN Promise 1.1.2)."""
-        pure = [(number, node.task) for number, node in nodes.items() if node.pure and not node.when]
+        pure = [(number, node.task) for number, node in nodes.items() if node.shared and not node.when]
         entries = self._receipts.of_tasks([task for _, task in pure])
         found = [
             (number, entry.receipt)

@@ -53,7 +53,10 @@ CONFIG: Final = Record(
     "a configuration",
     {
         "v": Field(TEXT, "version of this schema"),
-        "secret": Field(nullable(FLAG), "whether the result is unsafe to publish; null: as the inputs are"),
+        "secret": Field(
+            nullable(FLAG),
+            "whether the result is unsafe to publish; null: as its inputs are",
+        ),
         "check": Field(CHECK, "how the result is verified"),
         "time": Field(SECONDS, "longest time to run"),
         "memory": Field(BYTES, "most memory"),

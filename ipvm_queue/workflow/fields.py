@@ -193,7 +193,8 @@ ANY: Final = Shape(fill, {})
 _COMMON: Final = {
     "v": Field(TEXT, "version of the job's own schema"),
     "on": Field(ON.shape("on"), "what runs after this job, by how it ends"),
-    "public": Field(FLAG, "whether others may see the result"),
+    "public": Field(FLAG, "whether others may see the result; without it: unless it is made of secrets"),
+    "force": Field(FLAG, "with public: that the result of an effect that is private by nature is published"),
     "nonce": Field(NONCE, "tells one doing of the same work from another"),
     "meta": Field(META, "anything; not part of what the work is"),
     "ipvm/config": Field(CONFIG.shape("config"), "what the job may use"),

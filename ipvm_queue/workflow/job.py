@@ -112,17 +112,29 @@ class JobReader:
 
     def _build(self, label: str, fields: dict[str, Any], given: dict[str, Any], path: Path, **own: Any) -> Task:
         on = fields.get("on") or {}
+        self._check_visibility(fields, given, path)
         return Task(
             label=label,
             nonce=fields.get("nonce"),
             config=self._config(given),
             public=fields.get("public"),
+            force=bool(fields.get("force")),
             meta=fields.get("meta") or {},
             path=show(path if self._reading.origin is None else self._reading.origin(path)),
             on_success=_labels(label, "success", on["success"]) if "success" in on else (),
             on_error=_labels(label, "error", on["error"]) if "error" in on else (),
             **own,
         )
+
+    def _check_visibility(self, fields: dict[str, Any], given: dict[str, Any], path: Path) -> None:
+        if "public" not in fields and "force" not in fields:
+            return
+        public = fields.get("public")
+        if public and given.get("secret"):
+            message = "'public' says that others may see the result, 'secret' in 'ipvm/config' that they may not"
+            self._fault("conflict", message, (*path, "public"), at_key=True)
+        if fields.get("force") and not public:
+            self._fault("conflict", "'force' goes with \"public\": true", (*path, "force"), at_key=True)
 
     def _config(self, given: dict[str, Any]) -> Config:
         """Return what one job may use; equal requests share one value."""

@@ -50,7 +50,8 @@ class Task:
 
     `resource` is the `with` (a Link for Wasm, a URI for an effect, a Promise for either), `ability` the `do`
     (`"wasm/run"` for Wasm), `args` the list of arguments of a Wasm call or the map of an effect's, with `Promise`s as
-    leaves at any depth. `func` None means "the export named like the label".
+    leaves at any depth. `func` None means "the export named like the label". `public` says whether others may see the
+    result (None: unless it is secret by `taint`'s rules), `force` that a result private by nature may be published.
     """
 
     label: str
@@ -64,6 +65,7 @@ class Task:
     on_success: tuple[str, ...] = ()
     on_error: tuple[str, ...] = ()
     public: bool | None = None
+    force: bool = False
     meta: Mapping[str, Value] = field(default_factory=dict)
     path: str = field(default="", compare=False)
     line: int | None = field(default=None, compare=False)
