@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -27,6 +28,8 @@ _NOBODY: Final = 65534
 _ASK_SECONDS: Final = 30.0
 _MAX_ANSWER: Final = 1 << 20
 _KEPT: Final = "24h"  # how long a container that has ended can still be asked for
+_FILES: Final = 1024
+_USER_PROCESSES: Final = 4096
 _TMP_BYTES: Final = 64 << 20
 
 
@@ -172,6 +175,8 @@ def create_arguments(kind: str, spec: Spec) -> list[str]:
         *("--user", f"{user}:{group}"),
         *("--memory", str(spec.memory), "--memory-swap", str(spec.memory)),
         *("--pids-limit", str(spec.processes)),
+        *("--ulimit", f"nofile={_bound(resource.RLIMIT_NOFILE, _FILES)}"),
+        *("--ulimit", f"nproc={_bound(resource.RLIMIT_NPROC, _USER_PROCESSES)}"),
         *("--cpus", f"{spec.cpus:g}"),
         *("--pull", "never"),
         *("--workdir", spec.workdir),
@@ -180,6 +185,12 @@ def create_arguments(kind: str, spec: Spec) -> list[str]:
         spec.image,
         *spec.command,
     ]
+
+
+def _bound(kind: int, most: int) -> str:
+    """Return a limit, soft and hard: engines that set higher ones than this process has cannot start anything."""
+    hard = resource.getrlimit(kind)[1]
+    return ":".join([str(most if hard == resource.RLIM_INFINITY else min(most, hard))] * 2)
 
 
 def client_environment() -> dict[str, str]:
