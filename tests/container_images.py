@@ -39,9 +39,15 @@ def tar(files: dict[str, bytes]) -> bytes:
     return written.getvalue()
 
 
-def image(*, text: bytes = b"hello\n", status: int = 0, name: str = "library/python:latest") -> bytes:
-    """Return an archive of an image that claims a name."""
-    layer = tar({"hello": program(text, status)})
+def image(
+    *,
+    text: bytes = b"hello\n",
+    status: int = 0,
+    name: str = "library/python:latest",
+    files: dict[str, bytes] | None = None,
+) -> bytes:
+    """Return an archive of an image that claims a name: of a program that says a text, or of other files."""
+    layer = tar({"hello": program(text, status)} if files is None else files)
     configuration = {
         "architecture": "amd64",
         "os": "linux",

@@ -59,6 +59,7 @@ BODIES = {
       (call $fail (call $random_get (i32.const 4104) (i32.const 16)))
       (call $fail (call $say (i32.const 1) (i32.const 4096) (i32.const 24)))""",
     "read": "(call $copy (call $open (i32.const 100) (i32.const 6) (i32.const 0)) (i32.const 1))",
+    "reread": "(call $copy (call $open (i32.const 110) (i32.const 7) (i32.const 0)) (i32.const 1))",
     "write": "(call $copy (i32.const 0) (call $open (i32.const 110) (i32.const 7) (i32.const 1)))",
     "fill": """(local $fd i32) (local.set $fd (call $open (i32.const 110) (i32.const 7) (i32.const 1)))
       (loop $again (call $fail (call $say (local.get $fd) (i32.const 4096) (i32.const 65536))) (br $again))""",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, NotDoneError, Outcome, Safety
 from ipvm_queue.effects.engine import HOME, Engine, Spec, env_lines
-from ipvm_queue.effects.folder import CONTENT, FILES, OUTPUTS, check_paths, collect, content, folder
+from ipvm_queue.effects.folder import CONTENT, FILES, OUTPUTS, check_paths, collect, content, folder, given
 from ipvm_queue.effects.image import image_of, without_names
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import to_json
@@ -51,8 +51,8 @@ _PROPERTIES: Final[dict[str, Any]] = {
         "properties": {"entry": _TEXT, "workdir": _TEXT},
         "description": "entry: what is run instead of the image's entry point; workdir: where",
     },
-    "stdin": CONTENT | {"description": "text, bytes, or the CID of a block"},
-    "files": FILES | {"description": "what is in /work when it starts, by path"},
+    "stdin": CONTENT | {"description": "text, bytes, the CID of a block, a guest's result, or any value (as DAG-JSON)"},
+    "files": FILES | {"description": "what is in /work when it starts, by path; or a guest's result"},
     "outputs": OUTPUTS | {"description": "paths in /work that are stored as blocks"},
     "text": {"type": "boolean", "default": True, "description": "whether its output is text (UTF-8), or bytes"},
     "memory": _SIZE | {"default": _MEMORY, "description": "bytes"},
@@ -109,7 +109,7 @@ def _run(context: Context, call: Call) -> Outcome:
     engine.prune()
     image = _image(context, call, engine)
     scratch = call.args.get("scratch", min(_SCRATCH, config.get("max_scratch", _MAX_SCRATCH)))
-    with folder(context, call.args.get("files", {}), scratch) as work, tempfile.NamedTemporaryFile("w") as env:
+    with folder(context, given(call.args), scratch) as work, tempfile.NamedTemporaryFile("w") as env:
         work.chmod(0o777)  # its parent is this user's alone
         env.write(env_lines({name.lstrip("$"): _word(value) for name, value in call.args.get("env", {}).items()}))
         env.flush()

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.effects.contract import Context, EffectError
 from ipvm_queue.errors import BlockError
-from ipvm_queue.ipld import Link
+from ipvm_queue.ipld import Link, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ipvm_queue.ipld import Value
 
-CONTENT: Final = {"type": ["string", "bytes", "link"]}
-"""Schema of what `content` reads: text, bytes, or the CID of a block."""
+CONTENT: Final[dict[str, Any]] = {}
+"""Schema of what `content` reads: text, bytes, the CID of a block, a guest's result, or any value."""
 _MAX_NAME: Final = 256
 NAME: Final = {"type": "string", "maxLength": _MAX_NAME}
-FILES: Final = {"type": "object", "additionalProperties": CONTENT}
+FILES: Final = {"type": "object"}
 OUTPUTS: Final = {"type": "array", "items": NAME, "maxItems": 256}
 _MAX_FILES: Final = 4096
+_RESULT: Final = frozenset({"exit", "files", "stderr", "stdout"})
 
 
 def is_inside(path: str) -> bool:
@@ -33,20 +34,33 @@ def is_inside(path: str) -> bool:
 
 def check_paths(args: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the paths in `files` and `outputs`."""
-    for path in (*args.get("files", {}), *args.get("outputs", ())):
+    for path in (*given(args), *args.get("outputs", ())):
         if isinstance(path, str) and not is_inside(path):
             return f"{path[:80]!r} is no path inside the folder"
     return None
 
 
+def given(args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what shall be put into the folder, by path: `files`, or those of another guest's result."""
+    files: Mapping[str, Any] = args.get("files", {})
+    return files["files"] if files.keys() == _RESULT and isinstance(files["files"], dict) else files
+
+
 def content(context: Context, value: Any) -> bytes:
-    """Return what an argument says: text, bytes, or a block by its CID; raises `EffectError`."""
+    """Return what an argument says as bytes; raises `EffectError`.
+
+    Text and bytes as they are, a block by its CID, of another guest's result its output, everything else as DAG-JSON.
+    """
+    if isinstance(value, dict) and value.keys() == _RESULT:
+        value = value["stdout"]
     if isinstance(value, Link):
         try:
             return context.blocks.get(value)
         except BlockError as error:
             raise EffectError("block/missing", error.message, "requestor", sent=False) from error
-    return value.encode(errors="surrogatepass") if isinstance(value, str) else bytes(value)
+    if isinstance(value, bytes):
+        return value
+    return (value if isinstance(value, str) else to_json(value)).encode(errors="replace")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
-from ipvm_queue.effects.folder import CONTENT, FILES, NAME, OUTPUTS, check_paths, collect, content, folder
+from ipvm_queue.effects.folder import CONTENT, FILES, NAME, OUTPUTS, check_paths, collect, content, folder, given
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import Link
 from ipvm_queue.wasm.outcome import CallError
@@ -34,8 +34,8 @@ _TEXT: Final = {"type": "string", "maxLength": 65536}
 _PROPERTIES: Final[dict[str, Any]] = {
     "args": {"type": "array", "items": _TEXT, "maxItems": 256, "description": "after the program's name, its CID"},
     "env": {"type": "object", "additionalProperties": _TEXT},
-    "stdin": CONTENT | {"description": "text, bytes, or the CID of a block"},
-    "files": FILES | {"description": "what is in /work when it starts, by path"},
+    "stdin": CONTENT | {"description": "text, bytes, the CID of a block, a guest's result, or any value (as DAG-JSON)"},
+    "files": FILES | {"description": "what is in /work when it starts, by path; or a guest's result"},
     "outputs": OUTPUTS | {"description": "paths in /work that are stored as blocks"},
     "text": {"type": "boolean", "default": True, "description": "whether its output is text (UTF-8), or bytes"},
     "gas": {"type": "integer", "minimum": 1, "maximum": 1 << 62, "default": _DEFAULTS["gas"]},
@@ -93,7 +93,7 @@ def _run(context: Context, call: Call) -> Outcome:
     module = module_of(call.uri)
     limits = _limits(context, call)
     granted = _granted(context, call.args.get("directories", {}))
-    with folder(context, call.args.get("files", {}), limits.scratch) as scratch:
+    with folder(context, given(call.args), limits.scratch) as scratch:
         try:
             outcome = _start(context, call, module, [*granted, _directory(scratch, _HOME, writable=True)], limits)
         except CallError as error:

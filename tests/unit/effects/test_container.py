@@ -21,7 +21,7 @@ from ipvm_queue.effects import EffectError, NotDoneError, Safety, find
 from ipvm_queue.effects import check as wrong_with
 from ipvm_queue.effects.container import _reconcile
 from ipvm_queue.effects.contract import Call
-from ipvm_queue.effects.engine import create_arguments
+from ipvm_queue.effects.engine import Engine, Spec, create_arguments
 from ipvm_queue.effects.image import image_of, without_names
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import Link, cid_of
@@ -312,10 +312,78 @@ def test_a_real_engine_runs_an_image_by_cid(real, text, status):
         assert out["ok"]["stdout"] == text.decode()
 
 
+@pytest.fixture(scope="module")
+def boxed(real):
+    """Return a function that runs a shell script in a container of a real engine."""
+    path = shutil.which("busybox")
+    if path is None or subprocess.run([path, "sh", "-c", "true"], env={}, check=False).returncode:
+        pytest.skip("no static busybox here (apt-get install busybox-static): no image with a shell can be made")
+    data = Path(path).read_bytes()
+    if b"/lib64/ld-linux" in data[:4096]:
+        pytest.skip("the busybox here is not static (apt-get install busybox-static)")
+    uri = f"docker:{real.blocks.put(image(files={'bin/busybox': data}))}"
+
+    def run(script, *, effect=QUERY, seconds=60.0, **more):
+        given = {"func": "sh", "args": ["-c", script], "container": {"entry": "/bin/busybox"}} | more
+        return real.do(effect, uri, seconds=seconds, **given)
+
+    return run
+
+
+def test_a_real_container_can_do_nothing_that_is_not_granted(boxed):
+    """No network, no capability, no way to get one, not root, nothing to write to but its own."""
+    script = """B=/bin/busybox
+      $B cat /proc/net/dev | $B tail -n +3 | $B cut -d: -f1
+      $B grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status | $B tr -d '\\t'
+      $B id -u
+      echo x > /file || echo read-only
+      echo x > /work/file && echo written
+      $B env | $B grep -c IPVM_"""
+    lines = boxed(script).out["error"]["stdout"].split()  # grep finds nothing, and says so by its exit code
+
+    assert lines[0] == "lo"
+    assert {"CapEff:0000000000000000", "CapBnd:0000000000000000", "NoNewPrivs:1"} <= set(lines)
+    assert lines[-4] != "0"
+    assert lines[-3:] == ["read-only", "written", "0"]
+
+
+def test_a_real_container_takes_and_gives(boxed, real):
+    """Arguments, environment, input, files and outputs."""
+    out = boxed(
+        "/bin/busybox cat; echo $A; /bin/busybox cat in.txt; echo kept > out.txt",
+        stdin="input ",
+        env={"$A": "b c"},
+        files={"in.txt": "put"},
+        outputs=["out.txt"],
+    ).out["ok"]
+
+    assert out["stdout"] == "input b c\nput"
+    assert real.blocks.get(out["files"]["out.txt"]) == b"kept\n"
+
+
+def test_a_real_container_is_killed_at_its_time(boxed):
+    """The engine ends what runs on after its client is gone."""
+    assert boxed("/bin/busybox sleep 600", seconds=8.0).out["error"]["code"] == "container/time-limit"
+
+
+def test_a_real_command_is_once_and_can_be_asked_for(boxed, real):
+    """The engine keeps one container for a Task; what became of it is known after the worker has died."""
+    task = cid_of(["a command", os.urandom(8)])
+    call = Call("docker:x", "executable/run", {}, task, 0.0, 65536, 1)
+    engine = Engine.find(real.config("containers")["engine"])
+    try:
+        assert boxed("echo done", effect=RUN, task=task).out["ok"]["stdout"] == "done\n"
+        with pytest.raises(EffectError) as refused:
+            boxed("echo done", effect=RUN, task=task)
+        assert refused.value.code == "container/exists"
+        assert _reconcile(real, call).out["ok"]["stdout"] == "done\n"
+    finally:
+        engine.remove(f"ipvm-{task}")
+    assert _reconcile(real, call) is None
+
+
 def test_both_engines_are_told_the_same():
     """But for the user's own number, which podman has to map."""
-    from ipvm_queue.effects.engine import Spec
-
     spec = Spec("n", "i", ["a"], None, "/", Path("/e"), Path("/w"), network=False, memory=1, processes=1, cpus=0.5)
     podman, docker = (create_arguments(kind, spec) for kind in ("podman", "docker"))
 

@@ -51,6 +51,7 @@ def test_input_becomes_output(run, context):
         "stderr": "",
         "files": {},
     }
+    assert run("cat", stdin={"a": [1, None]})["ok"]["stdout"] == '{"a":[1,null]}'
     assert run("cat", stdin=b"\xff")["error"]["code"] == "wasi/not-text"
 
 
