@@ -34,6 +34,7 @@ CONFIG: Final = {
         "late": {"type": "integer", "minimum": 1, "description": "seconds that the newest round may be behind: 60"},
     }
 }
+_KNOWN: Final = 64
 _known: dict[str, Chain] = {}  # by hash: what hashes to it is the chain, whoever told of it
 
 
@@ -82,6 +83,8 @@ def _wrong(uri: str, args: Mapping[str, Any]) -> str | None:
 def _chain(relay: str, chain_hash: str, deadline: float, most: int) -> Chain:
     if chain_hash not in _known:
         data = fetch(Request("drand", f"{relay}/{chain_hash}/info", deadline, most, "application/json"))
+        if len(_known) == _KNOWN:
+            _known.clear()
         _known[chain_hash] = read_chain(data, chain_hash)
     return _known[chain_hash]
 

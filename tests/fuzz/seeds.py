@@ -6,7 +6,10 @@ import json
 
 from principals import ALICE, BOB, CAROL, bag, grant, invoke, principal
 
-from ipvm_queue.ipld import cid_of, encode
+from ipvm_queue.crypto import seal
+from ipvm_queue.crypto.libp2p import SECP, write_key
+from ipvm_queue.effects.drand_chain import CHAINED, ON_G1
+from ipvm_queue.ipld import cid_of, encode, write_protobuf
 from ipvm_queue.ucan import Container, Encoding, revoke
 from ipvm_queue.ucan.classic import PUSH, mint
 
@@ -18,6 +21,27 @@ POLICY = [
     ["all", ".to[1:-1]", ["any", ".[]", ["and", [["==", ".", cid_of(1)]]]]],
 ]
 ARGS = {"to": ["x", ["y"], "z"], "from": "ab*b", "n": 2, "later": {"await/ok": cid_of("task")}}
+
+SAID = {"Value": b"/ipfs/x", "ValidityType": 0, "Validity": b"2099-01-01T00:00:00.5Z", "Sequence": 1, "TTL": 0}
+CHAINS = {
+    "8990e7a9aaed2ffed73dbd7092123d6f289930540d7651336225dc172e51b2ce": {
+        "public_key": "868f005eb8e6e4ca0a47c8a77ceaa5309a47978a7c71bc5cce96366b5d7a5699"
+        "37c529eeda66c7293784a9402801af31",
+        "period": 30,
+        "genesis_time": 1595431050,
+        "groupHash": "176f93498eac9ca337150b46d21dd58673ea4e3581185f869672e59fa4cb390a",
+        "schemeID": CHAINED,
+    },
+    "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971": {
+        "public_key": "83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c8c4b450b6a0a6c3ac6a5776a2d106451"
+        "0d1fec758c921cc22b0e17e63aaf4bcb5ed66304de9cf809bd274ca73bab4af5a6e9c76a4bc09e76eae8991ef5ece45a",
+        "period": 3,
+        "genesis_time": 1692803367,
+        "groupHash": "f477d5c89f21a17c863a7f937c6a6d15859414d2be09cd448d4279af331c5d3e",
+        "schemeID": ON_G1,
+        "metadata": {"beaconID": "quicknet"},
+    },
+}
 
 
 def seeds() -> list[bytes]:
@@ -46,5 +70,13 @@ def seeds() -> list[bytes]:
         b"\3" + encode([POLICY, ARGS]),
         *(b"\4" + text.encode() for text in texts),
         *(b"\5" + text.encode() for text in (root, below)),
+        b"\7" + seal([ALICE.did, principal("nina", "P-256").did, queue.did], b"data"),
+        *(b"\x08" + encode(SAID | change) for change in ({}, {"Value": b"/ipns/y", "TTL": 5})),
+        b"\x09" + write_key(queue.private_key.public_key()),
+        b"\x09"
+        + write_protobuf(
+            {1: SECP, 2: principal("kate", "secp256k1").suite.raw(principal("kate", "secp256k1").private_key)}
+        ),
+        *(b"\x0a" + name.encode() + b"\0" + json.dumps(info).encode() for name, info in CHAINS.items()),
         *(b"\6" + json.dumps(payload).encode() for payload in (granted, more)),
     ]

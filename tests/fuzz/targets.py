@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from principals import principal
 
+from ipvm_queue.crypto import open_sealed, recipients_of
+from ipvm_queue.crypto.libp2p import verify_peer, write_key
+from ipvm_queue.effects import EffectError
+from ipvm_queue.effects.drand_chain import CHAINED, ON_G1, Beacon, read_beacon, read_chain
+from ipvm_queue.effects.ipns_record import read_name, read_record
 from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld import decode
+from ipvm_queue.ipld import Link, decode, write_protobuf
 from ipvm_queue.ucan import Container, Delegation, Encoding, Invocation, Policy, Selector, UcanError, Validator
 from ipvm_queue.ucan.classic import walk
 from ipvm_queue.ucan.glob import Glob
@@ -88,11 +94,57 @@ def classic(data: bytes) -> None:
     assert found.exp > NOW
 
 
-TARGETS: list[Callable[[bytes], None]] = [invocation, payload, container, policy, selector, jwt, classic]
+def sealed(data: bytes) -> None:
+    """Open a sealed box as one of its readers."""
+    open_sealed(QUEUE, data)
+    assert QUEUE.did in recipients_of(data)
+
+
+def record(data: bytes) -> None:
+    """Read an IPNS record whose data this is, well signed by the queue; then as the record itself."""
+    public = write_key(QUEUE.private_key.public_key())
+    name = read_name(str(Link(b"\x01\x72\0" + bytes([len(public)]) + public)))
+    now = datetime.fromtimestamp(NOW, UTC)
+    signed = write_protobuf({8: QUEUE.sign(b"ipns-signature:" + data), 9: data})
+    found = read_record(signed, name, now)
+    assert found.until > now
+    assert found.sequence >= 0
+    with contextlib.suppress(EffectError):
+        read_record(data, name, now)
+
+
+def peer(data: bytes) -> None:
+    """Verify under a key of libp2p."""
+    verify_peer(data, bytes(64), b"data")
+
+
+def beacon(data: bytes) -> None:
+    """Read what a drand relay says, as a chain and as a round; what is verified is one of its scheme."""
+    pinned, _, given = data.partition(b"\0")
+    chain = read_chain(given, pinned.decode(errors="replace"))
+    assert chain.scheme in (CHAINED, ON_G1)
+    assert not chain.verifies(Beacon(1, bytes(48), b""))
+    with contextlib.suppress(EffectError):
+        read_beacon(given)
+
+
+TARGETS: list[Callable[[bytes], None]] = [
+    invocation,
+    payload,
+    container,
+    policy,
+    selector,
+    jwt,
+    classic,
+    sealed,
+    record,
+    peer,
+    beacon,
+]
 
 
 def one_input(data: bytes) -> None:
     """Give the bytes behind the first to the target that it names; only a rule broken may stop it."""
     if data:
-        with contextlib.suppress(UcanError, CodecError):
+        with contextlib.suppress(UcanError, CodecError, EffectError):
             TARGETS[data[0] % len(TARGETS)](data[1:])
