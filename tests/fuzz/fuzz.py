@@ -10,7 +10,14 @@ import atheris
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 with atheris.instrument_imports(
-    include=["ipvm_queue.ucan", "ipvm_queue.ipld", "ipvm_queue.crypto", "ipvm_queue.effects", "targets"]
+    include=[
+        "ipvm_queue.ucan",
+        "ipvm_queue.ipld",
+        "ipvm_queue.crypto",
+        "ipvm_queue.effects",
+        "ipvm_queue.wasm",
+        "targets",
+    ]
 ):
     from seeds import seeds
     from targets import one_input

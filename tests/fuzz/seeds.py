@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+from container_images import image
+from modules import numbers, values
 from principals import ALICE, BOB, CAROL, bag, grant, invoke, principal
+from wasi_guests import component, wasi
 
 from ipvm_queue.crypto import seal
 from ipvm_queue.crypto.libp2p import SECP, write_key
@@ -78,5 +81,7 @@ def seeds() -> list[bytes]:
             {1: SECP, 2: principal("kate", "secp256k1").suite.raw(principal("kate", "secp256k1").private_key)}
         ),
         *(b"\x0a" + name.encode() + b"\0" + json.dumps(info).encode() for name, info in CHAINS.items()),
+        *(b"\x0b" + image(text=text) for text in (b"", b"hello")),
+        *(b"\x0c" + module for module in (numbers(), values(), component(0), wasi("fill"))),
         *(b"\6" + json.dumps(payload).encode() for payload in (granted, more)),
     ]

@@ -13,14 +13,16 @@ from ipvm_queue.crypto import open_sealed, recipients_of
 from ipvm_queue.crypto.libp2p import verify_peer, write_key
 from ipvm_queue.effects import EffectError
 from ipvm_queue.effects.drand_chain import CHAINED, ON_G1, Beacon, read_beacon, read_chain
+from ipvm_queue.effects.image import without_names
 from ipvm_queue.effects.ipns_record import read_name, read_record
-from ipvm_queue.errors import CodecError
+from ipvm_queue.errors import CodecError, ModuleError
 from ipvm_queue.ipld import Link, decode, write_protobuf
 from ipvm_queue.ucan import Container, Delegation, Encoding, Invocation, Policy, Selector, UcanError, Validator
 from ipvm_queue.ucan.classic import walk
 from ipvm_queue.ucan.glob import Glob
 from ipvm_queue.ucan.jwt import HEADER, Jwt, encode_part
 from ipvm_queue.ucan.meter import Meter
+from ipvm_queue.wasm import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +130,18 @@ def beacon(data: bytes) -> None:
         read_beacon(given)
 
 
+def archive(data: bytes) -> None:
+    """Read an image archive; without its names it reads the same, and names nothing."""
+    digest, kept = without_names(data)
+    assert without_names(kept) == (digest, kept)
+
+
+def wasm(data: bytes) -> None:
+    """Look at a module."""
+    info = inspect(data)
+    assert all(isinstance(name, str) for name in info.functions)
+
+
 TARGETS: list[Callable[[bytes], None]] = [
     invocation,
     payload,
@@ -140,11 +154,13 @@ TARGETS: list[Callable[[bytes], None]] = [
     record,
     peer,
     beacon,
+    archive,
+    wasm,
 ]
 
 
 def one_input(data: bytes) -> None:
     """Give the bytes behind the first to the target that it names; only a rule broken may stop it."""
     if data:
-        with contextlib.suppress(UcanError, CodecError, EffectError):
+        with contextlib.suppress(UcanError, CodecError, EffectError, ModuleError):
             TARGETS[data[0] % len(TARGETS)](data[1:])
