@@ -9,16 +9,9 @@ import atheris
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-with atheris.instrument_imports(
-    include=[
-        "ipvm_queue.ucan",
-        "ipvm_queue.ipld",
-        "ipvm_queue.crypto",
-        "ipvm_queue.effects",
-        "ipvm_queue.wasm",
-        "targets",
-    ]
-):
+ROOMS = ("ucan", "ipld", "crypto", "effects", "wasm")
+
+with atheris.instrument_imports(include=[*(f"ipvm_queue.{room}" for room in ROOMS), "targets"]):
     from seeds import seeds
     from targets import one_input
 
