@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import dns.exception
@@ -35,7 +36,7 @@ def reconcile(context: Context, call: Call) -> Outcome | None:
     planned = plan(call, settings)
     query = question(planned.uri.name, planned.uri.type, recurse=False)
     try:
-        exchange = ask(query, planned.server, call.deadline, settings.timeout)
+        exchange = ask(query, planned.server, monotonic() + settings.timeout, settings.timeout)  # not the act's own
     except EffectError:
         return None
     if exchange.reply.rcode() not in _KNOWS or not exchange.reply.flags & dns.flags.AA:

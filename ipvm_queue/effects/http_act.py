@@ -22,7 +22,7 @@ from ipvm_queue.effects.contract import EffectError, NotDoneError, Outcome
 from ipvm_queue.effects.http_body import value_of
 from ipvm_queue.effects.http_exchange import Exchange, exchange
 from ipvm_queue.effects.http_request import READS, Request, read_url, request_of
-from ipvm_queue.effects.http_settings import KEY_FIELD, HttpSettings, origin_of, read_settings
+from ipvm_queue.effects.http_settings import KEY_FIELD, origin_of, read_settings
 
 if TYPE_CHECKING:
     from ipvm_queue.effects.contract import Call, Context, Fault
@@ -40,7 +40,7 @@ def act(context: Context, call: Call) -> Outcome:
     """Do a read or a command; raises `http/…` errors."""
     settings = read_settings(context.config("http"))
     request = request_of(call, settings)
-    deadline = _deadline(call, settings)
+    deadline = min(call.deadline, monotonic() + settings.timeout)
     answer = exchange(request, settings, deadline, call.max_bytes)
     error = _error(answer, request)
     if error is None:
@@ -64,7 +64,9 @@ def reconcile(context: Context, call: Call) -> Outcome | None:
     url = read_url(origin.reconcile.replace(KEY_FIELD, str(call.task)))
     try:
         request = Request("GET", url, {}, b"", None)
-        answer = exchange(request, settings, _deadline(call, settings), call.max_bytes)
+        answer = exchange(
+            request, settings, monotonic() + settings.timeout, call.max_bytes
+        )  # the act's own may be over
         if answer.status in _NONE:
             raise NotDoneError(f"{url} knows of no such act")
         if not _is_success(answer.status):
@@ -73,10 +75,6 @@ def reconcile(context: Context, call: Call) -> Outcome | None:
         return Outcome({"ok": _value(answer, call.args.get("as", "auto"), request)}, evidence)
     except EffectError:
         return None
-
-
-def _deadline(call: Call, settings: HttpSettings) -> float:
-    return min(call.deadline, monotonic() + settings.timeout)
 
 
 def _is_success(status: int) -> bool:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
-import socket
 import ssl
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import trustme
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from handlers import TASK, Blocks, Given, call_of, error_of, run
+from mailbox_server import Inbox, mail_server
 from web import raw_server
 
 from ipvm_queue.effects import EffectError, check, find
@@ -27,32 +25,6 @@ ALICE = "mailto:alice@example.com"
 MAIL = {"to": "bob@example.com", "subject": "Hello", "value": "How are you?"}
 
 
-class Inbox:
-    """A handler that keeps what it takes, and answers as `answers` says for RCPT and DATA."""
-
-    def __init__(self):
-        self.taken = []
-        self.answers = {}
-
-    async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802
-        """Refuse an address that has an answer of its own."""
-        if address in self.answers:
-            return self.answers[address]
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802
-        """Keep the message, unless there is another answer; None hangs up without one."""
-        answer = self.answers.get("DATA", "250 taken")
-        if answer is None or answer.startswith("250"):
-            message = email.message_from_bytes(envelope.content, policy=email.policy.default)
-            self.taken.append((envelope.mail_from, list(envelope.rcpt_tos), message, session.ssl is not None))
-        if answer is None:
-            server.transport.abort()
-            return "250 nobody hears this"
-        return answer
-
-
 @pytest.fixture
 def inbox():
     """Return a handler."""
@@ -62,20 +34,8 @@ def inbox():
 @pytest.fixture
 def start(inbox):
     """Return a function that starts a server with options and gives its address."""
-    running = []
-
-    def start(**options):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        controller = Controller(inbox, hostname="127.0.0.1", port=port, **options)
-        controller.start()
-        running.append(controller)
-        return f"127.0.0.1:{port}"
-
-    yield start
-    for controller in running:
-        controller.stop()
+    with ExitStack() as running:
+        yield lambda **options: running.enter_context(mail_server(inbox, **options))
 
 
 def context(address, **more):
