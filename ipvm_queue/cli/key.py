@@ -1,4 +1,4 @@
-"""`ipvm key`: the Ed25519 keys that sign jobs, and the DIDs that they speak for."""
+"""`ipvm key`: the keys that sign jobs, and the DIDs that they speak for."""
 
 from __future__ import annotations
 
@@ -20,8 +20,15 @@ def key() -> None:
 
 @key.command()
 @click.argument("file", type=FILE, required=False, help="Where to; default: the user's key.")
+@click.option(
+    "--suite",
+    type=click.Choice(["Ed25519", "P-256", "secp256k1"], case_sensitive=False),
+    default="Ed25519",
+    show_default=True,
+    help="What kind of key; nothing can be sealed to secp256k1.",
+)
 @options.as_json
-def new(file: Path | None, *, as_json: bool) -> None:
+def new(file: Path | None, suite: str, *, as_json: bool) -> None:
     """Make a new key, and print its DID.
 
     A key that is there already stays.
@@ -32,7 +39,7 @@ def new(file: Path | None, *, as_json: bool) -> None:
 
     path = file or options.settings().key
     try:
-        signer = save_signer(Signer.generate(), path)
+        signer = save_signer(Signer.generate(suite), path)
     except FileExistsError:
         raise KeyFileError(f"there is a key in {path} already", hint="name another file") from None
     except OSError as error:

@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "block": "block:block",
     "memo": "memo:memo",
     "key": "key:key",
+    "seal": "seal:seal",
+    "open": "seal:open_",
     "ucan": "ucan:ucan",
     "doctor": "doctor:doctor",
     "completion": "completion:completion",

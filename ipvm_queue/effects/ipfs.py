@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
 from ipvm_queue.effects.fetch import Request, fetch, first, host_of
 from ipvm_queue.errors import BlockError, CodecError, IpvmError, MissingBlockError
-from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode, protobuf_fields
+from ipvm_queue.ipld import DAG_CBOR, CarLimits, Link, Value, decode, protobuf_fields, read_car
 from ipvm_queue.ipld.link import DAG_PB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 MAX_DAG_BLOCKS: Final = 10_000
 _RAW_TYPE: Final = "application/vnd.ipld.raw"
+_CAR_TYPE: Final = "application/vnd.ipld.car;version=1;order=dfs;dups=n"
+_CAR_ROOM: Final = 48 * MAX_DAG_BLOCKS  # bytes of CIDs and lengths beside the blocks
 _PREFIXES: Final = ("ipfs://", "cid://", "ipfs:", "cid:")
 _URL: Final = {"type": "string", "pattern": "^https?://[^/?#]+", "description": "an address without path"}
 
@@ -93,21 +95,51 @@ def find_dag(context: Context, root: Link, call: Call, family: str) -> tuple[dic
 
     Raises what `find_block` raises, and `too-large` for more than `MAX_DAG_BLOCKS` blocks.
     """
+    near, given_by = _from_car(context, root, call, family)
     blocks: dict[Link, bytes] = {}
-    given_by, size, ahead = "store", 0, [root]
+    size, ahead = 0, [root]
     while ahead:
         cid = ahead.pop()
         if cid in blocks:
             continue
         if len(blocks) == MAX_DAG_BLOCKS:
             raise EffectError(f"{family}/too-large", f"{root} has more than {MAX_DAG_BLOCKS} blocks", "world")
-        data, source = find_block(context, cid, call._replace(max_bytes=call.max_bytes - size), family)
-        if cid == root:
-            given_by = source
+        left = call.max_bytes - size
+        if cid in near:
+            data = _bounded(near[cid], left, family)
+        else:
+            data, source = find_block(context, cid, call._replace(max_bytes=left), family)
+            given_by = given_by or source
         blocks[cid] = data
         size += len(data)
         ahead.extend(links_of(cid, data, family))
     return blocks, given_by
+
+
+def _from_car(context: Context, root: Link, call: Call, family: str) -> tuple[dict[Link, bytes], str]:
+    """Return what a gateway's CAR of a whole DAG holds, each block verified, and who gave it; nothing is promised.
+
+    A gateway may leave out, or give up halfway: what is missing is asked for block by block.
+    """
+    blocks: dict[Link, bytes] = {}
+    gateways = context.config("ipfs").get("gateways", ())
+    try:
+        context.blocks.get(root)
+    except BlockError:
+        pass
+    else:
+        return blocks, ""
+    for gateway in gateways:
+        url = f"{gateway.rstrip('/')}/ipfs/{root}?format=car&dag-scope=all"
+        share = _share(call.deadline, len(gateways) + 1)
+        try:
+            data = fetch(Request(family, url, share, call.max_bytes + _CAR_ROOM, _CAR_TYPE))
+            for block in read_car(data, limits=CarLimits(total=len(data) + 1, blocks=MAX_DAG_BLOCKS)):
+                blocks[block.cid] = block.data
+        except (EffectError, IpvmError):
+            continue
+        return blocks, host_of(gateway)
+    return blocks, ""
 
 
 def links_of(cid: Link, data: bytes, family: str) -> list[Link]:

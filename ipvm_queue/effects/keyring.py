@@ -32,11 +32,12 @@ def read_did(uri: str) -> str:
     return did
 
 
-def find_key(context: Context, did: str) -> Signer:
-    """Return the key of a DID.
+def find_key(context: Context, uri: str) -> Signer:
+    """Return the key that a URI names: a did:key, or whatever URI the operator gave a key in `[keys.names]`.
 
     Raises `EffectError`: `keys/unconfigured`, `keys/unknown`, `keys/reserved` for the worker's own.
     """
+    did = read_did(context.config("keys").get("names", {}).get(uri, uri))
     if did == context.signer.did:
         raise EffectError(
             "keys/reserved", f"{did} is the worker's own key: it signs receipts, nothing else", "requestor"

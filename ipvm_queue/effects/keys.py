@@ -1,7 +1,8 @@
 """`crypto/sign` and `crypto/decrypt`: what only the holder of a key can do (effects 5.1.1, 5.1.2).
 
-`with` names the key (`did:key:…`, or `age:age1…` to decrypt), or for `crypto/decrypt` where the box is (`ipfs://CID`),
-and then the box says which keys open it. Results are private unless the job says otherwise.
+`with` names the key (`did:key:…`; to decrypt also `age:age1…`, and an `ipns:` URI that the operator has given a key),
+or for `crypto/decrypt` where the box is (`ipfs://CID`), and then the box says which keys open it. Results are private
+unless the job says otherwise.
 """
 
 from __future__ import annotations
@@ -31,20 +32,25 @@ CONFIG: Final = {
             "type": "string",
             "minLength": 1,
             "description": "where the keys for jobs are: *.pem (PKCS#8), and *.age (identities, for decryption)",
-        }
+        },
+        "names": {
+            "type": "object",
+            "additionalProperties": {"type": "string", "pattern": "^did:key:z"},
+            "description": "did:keys by other URIs that jobs may name them with",
+        },
     }
 }
 
 
 def _sign(context: Context, call: Call) -> Outcome:
-    signer = find_key(context, read_did(call.uri))
+    signer = find_key(context, call.uri)
     value = call.args["value"]
     signature = signer.sign(value.encode() if isinstance(value, str) else value)
     return Outcome({"ok": signature}, {"key": signer.did, "suite": signer.suite.name})
 
 
 def _decrypt(context: Context, call: Call) -> Outcome:
-    signer = find_key(context, read_did(call.uri))
+    signer = find_key(context, call.uri)
     return _opened(signer, _box(context, call), call)
 
 
@@ -157,6 +163,15 @@ EFFECTS: Final = (
         "the data in a sealed box, by a key of the worker",
         private=True,
         check=_wrong_did,
+    ),
+    Effect(
+        "ipns",
+        "crypto/decrypt",
+        Safety.QUERY,
+        _decrypt,
+        _schema("bytes", "link"),
+        "the data in a sealed box, by a key of the worker that its operator has given this name",
+        private=True,
     ),
     Effect(
         "ipfs",

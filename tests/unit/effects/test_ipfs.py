@@ -8,7 +8,7 @@ import pytest
 from handlers import Given, error_of, run
 from shelf import shelf
 
-from ipvm_queue.ipld import DAG_CBOR, Link, encode, write_protobuf
+from ipvm_queue.ipld import DAG_CBOR, Block, Link, encode, write_car, write_protobuf
 from ipvm_queue.store import MemoryBlocks
 
 DATA = b"a block that somebody else has"
@@ -139,8 +139,32 @@ def test_a_dag_is_fetched_whole():
         outcome = run(context, f"ipfs://{Link.of(root, DAG_CBOR)}", "handle/resolve", dag=True)
 
         assert outcome.evidence["blocks"] == 4
+        assert len(gateway.asked) == 5  # the gateway has no CAR
         assert context.blocks.get(Link.of(leaf)) == leaf
         size = sum(map(len, (leaf, node, root, DATA)))
         error = error_of(given(gateway.url), f"cid:{Link.of(root, DAG_CBOR)}", "handle/resolve", dag=True,
                          max_bytes=size - 1)  # fmt: skip
         assert error.code == "handle/too-large"
+
+
+def test_a_dag_comes_in_one_car():
+    """A gateway that gives CARs is asked once; what its CAR lacks, or says wrongly, is asked for by itself."""
+    root = Block.of(encode({"links": [CID, Link.of(b"more")]}), DAG_CBOR)
+    blocks = [root, Block(CID, DATA), Block.of(b"more")]
+    uri, car = f"ipfs://{root.cid}", f"/ipfs/{root.cid}?format=car&dag-scope=all"
+    with shelf() as gateway:
+        gateway.things[car] = write_car([root.cid], blocks)
+        context = given(gateway.url)
+        outcome = run(context, uri, "handle/resolve", dag=True)
+        assert (outcome.evidence["blocks"], len(gateway.asked)) == (3, 1)
+        assert context.blocks.get(CID) == DATA
+
+        gateway.things[RAW] = DATA
+        whole = write_car([root.cid], blocks)
+        for lacking in (write_car([root.cid], [blocks[0], blocks[2]]), whole.replace(DATA, DATA[::-1]), whole[:-9]):
+            gateway.things[car] = lacking
+            gateway.things[f"/ipfs/{Link.of(b'more')}?format=raw"] = b"more"
+            gateway.things[f"/ipfs/{root.cid}?format=raw"] = root.data
+            context = given(gateway.url)
+            assert run(context, uri, "handle/resolve", dag=True).evidence["blocks"] == 3
+            assert context.blocks.get(CID) == DATA

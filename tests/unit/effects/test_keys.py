@@ -94,6 +94,17 @@ def test_a_box_is_opened(context, suite):
     assert outcome.evidence == {"key": KEYS[suite].did}
 
 
+def test_a_key_may_have_a_name(context):
+    """`with` may be a name that the operator has given a key (effects 5.1.2); any other is no key."""
+    name = "ipns://alice.example/supersecret"
+    box = seal(ED.did, b"secret")
+    assert error_of(context, name, "crypto/decrypt", value=box).code == "keys/uri"
+    context.tables["keys"]["names"] = {name: ED.did}
+
+    assert run(context, name, "crypto/decrypt", value=box).out == {"ok": b"secret"}
+    assert error_of(context, f"{name}2", "crypto/decrypt", value=box).code == "keys/uri"
+
+
 def test_each_way_of_not_opening_has_its_code(context):
     """A wrong key, an altered box, no box, a key that cannot encrypt, too much."""
     box = seal(ED.did, b"secret")
