@@ -2,11 +2,12 @@
 
 An act goes from `claimed` over `intended`, which is on disk before anything is done, to `done`. One that was intended
 and has no outcome is in doubt, and nobody does it again by himself. Every change is a script that compares the fence,
-a number that rises with each claim.
+which is another one with each claim.
 """
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from redis.exceptions import NoScriptError, ResponseError
@@ -46,7 +47,7 @@ class Claim(NamedTuple):
     """
 
     verdict: str
-    fence: int = 0
+    fence: str = ""
     why: str = ""
     receipt: Link | None = None
     envelope: bytes = b""
@@ -57,7 +58,7 @@ class Act(NamedTuple):
 
     id: str
     state: ActState
-    fence: int
+    fence: str
     task: Link
     about: str
     label: str
@@ -107,17 +108,17 @@ class RedisActs:
         """Claim an act, or say why not; where another does it, the node is put aside until that is over."""
         keys = [task.key for task in wanted.tasks]
         args = (wanted.node, wanted.queue, owner, self._lease, wanted.resource, wanted.about, wanted.label)
-        verdict, *rest = self._call("act_claim", wanted.id, wanted.run, *args, len(keys), *keys)
+        verdict, *rest = self._call("act_claim", wanted.id, wanted.run, *args, token_hex(8), len(keys), *keys)
         match verdict:
             case b"run":
-                return Claim("run", int(rest[0]))
+                return Claim("run", rest[0].decode())
             case b"doubt":
-                return Claim("doubt", int(rest[0]), rest[1].decode())
+                return Claim("doubt", rest[0].decode(), rest[1].decode())
             case b"done":
                 return Claim("done", receipt=Link(rest[0]), envelope=rest[1])
         return Claim(verdict.decode())
 
-    def intend(self, act: str, fence: int, digest: bytes) -> bool:
+    def intend(self, act: str, fence: str, digest: bytes) -> bool:
         """Make it known, and durable, that the act is about to be done; False where it is somebody else's by now.
 
         Raises `NotDurableError` where the server cannot promise that it is on disk: then it must not be done.
@@ -139,12 +140,12 @@ class RedisActs:
         _check_durable(synced)
         return True
 
-    def renew(self, act: str, fence: int) -> bool:
+    def renew(self, act: str, fence: str) -> bool:
         """Keep a claim; False where it is lost."""
         return bool(self._call("act_renew", act, "", fence, self._lease))
 
     def done(
-        self, act: str, fence: int, receipt: tuple[Link, bytes], tasks: Sequence[Link], *, judged: bool = False
+        self, act: str, fence: str, receipt: tuple[Link, bytes], tasks: Sequence[Link], *, judged: bool = False
     ) -> tuple[Link, bytes] | None:
         """Say that the act is over, by a signed receipt; return the receipt that counts, None for a stale fence.
 
@@ -158,15 +159,15 @@ class RedisActs:
             return Link(answer[1]), answer[2]
         return receipt if answer[0] else None
 
-    def not_done(self, act: str, fence: int, why: str, *, judged: bool = False) -> bool:
+    def not_done(self, act: str, fence: str, why: str, *, judged: bool = False) -> bool:
         """Say that the act has surely not happened: it may be claimed again. False for a stale fence."""
         return bool(self._end(act, fence, "free", why=why, judged=judged)[0] == 1)
 
-    def doubt(self, act: str, fence: int, why: str, run: str) -> bool:
+    def doubt(self, act: str, fence: str, why: str, run: str) -> bool:
         """Say that nobody knows whether the act has happened. False for a stale fence."""
         return bool(self._end(act, fence, "doubt", run=run, why=why, judged=False)[0] == 1)
 
-    def _end(self, act: str, fence: int, how: str, *args: Any, run: str = "", why: str = "", judged: bool) -> list[Any]:
+    def _end(self, act: str, fence: str, how: str, *args: Any, run: str = "", why: str = "", judged: bool) -> list[Any]:
         who = "judge" if judged else "holder"
         answer: list[Any] = self._call("act_end", act, run, fence, how, who, why, *args)
         return answer
@@ -216,7 +217,7 @@ def _act(act: str, fields: dict[bytes, bytes], runs: set[bytes]) -> Act:
     return Act(
         id=act,
         state=_STATES[fields[b"state"]],
-        fence=int(fields[b"fence"]),
+        fence=fields[b"fence"].decode(),
         task=Link.parse(fields[b"task"].decode()),
         about=fields[b"about"].decode(),
         label=fields[b"label"].decode(),

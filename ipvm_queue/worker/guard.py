@@ -66,7 +66,7 @@ class Guard:
         self._owner = owner
         self._lease = lease
         self._lock = Lock()
-        self._held: tuple[str, int] | None = None
+        self._held: tuple[str, str] | None = None
         self._until = 0.0
 
     def act(self, act: Act, *, crashed: bool) -> Acted | None:
@@ -104,7 +104,7 @@ class Guard:
             if held is not None and self._acts.renew(*held):
                 self._until = asked + self._lease * (1 - _MARGIN)
 
-    def _hold(self, act: str, fence: int, asked: float) -> None:
+    def _hold(self, act: str, fence: str, asked: float) -> None:
         with self._lock:
             self._held = (act, fence)
             self._until = asked + self._lease * (1 - _MARGIN)
@@ -134,7 +134,7 @@ class Guard:
             return self._no_answer(act, fence, broken(act.effect, raised), started)
         return self._done(act, fence, outcome, started)
 
-    def _done(self, act: Act, fence: int, outcome: Outcome, started: float, *, judged: bool = False) -> Acted | None:
+    def _done(self, act: Act, fence: str, outcome: Outcome, started: float, *, judged: bool = False) -> Acted | None:
         """Say that the act is over; None where somebody with a newer fence has it."""
         out, evidence = examine(outcome, act.call)
         record, receipt = act.sign(out, "ok" if "ok" in out else "error", _meta(act.call, started, evidence, judged))
@@ -147,7 +147,7 @@ class Guard:
             return Acted(counts[1], over=True)
         return Acted(receipt, record, out, over=True)
 
-    def _no_answer(self, act: Act, fence: int, error: EffectError, started: float) -> Acted | None:
+    def _no_answer(self, act: Act, fence: str, error: EffectError, started: float) -> Acted | None:
         """Say that the handler has no answer: where nothing was sent the act is free, else it is in doubt."""
         name = act.wanted.id
         if not error.sent:
@@ -164,7 +164,7 @@ class Guard:
 
     # Doubt
 
-    def _judge(self, act: Act, fence: int, why: str) -> Acted | None:
+    def _judge(self, act: Act, fence: str, why: str) -> Acted | None:
         """Ask the world about an act in doubt; None where it has surely not happened and may be claimed again.
 
         That it has not happened *yet* is no reason to do it again, unless the world itself refuses a second one.
