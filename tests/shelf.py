@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,8 +23,8 @@ class Shelf:
 
 
 @contextmanager
-def shelf():
-    """Serve a shelf on a free port of loopback."""
+def shelf(certificate=None):
+    """Serve a shelf on a free port of loopback; with a certificate of trustme's, over TLS."""
     it = Shelf()
 
     class Handler(BaseHTTPRequestHandler):
@@ -52,7 +53,12 @@ def shelf():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    it.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda *_: None  # who does not trust it hangs up
+    it.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{server.server_port}"
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield it

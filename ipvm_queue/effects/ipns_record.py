@@ -70,7 +70,8 @@ def _multihash(text: str) -> bytes:
         if link.codec not in _CODECS:
             raise ValueError("not the CID of a key")
         binary = link.bytes[2:]
-    identity = binary[:1] == _IDENTITY and len(binary) == binary[1] + 2 and 0 < binary[1] < 128  # noqa: PLR2004
+    size = len(binary) - len(_IDENTITY) - 1
+    identity = binary[:1] == _IDENTITY and 0 < size < 128 and binary[1] == size  # noqa: PLR2004 - one byte of varint
     if not identity and not (binary.startswith(_SHA256) and len(binary) == 34):  # noqa: PLR2004
         raise ValueError("not the multihash of a key")
     return binary

@@ -33,10 +33,9 @@ def read_vault(table: Mapping[str, str], scope: str, name: str, deadline: float)
     host = host_of(table["url"])
     session = requests.Session()
     session.trust_env = False
-    session.max_redirects = 0
-    client = hvac.Client(
-        url=table["url"], token=_token(table), timeout=seconds, verify=table.get("ca_file", True), session=session
-    )
+    session.max_redirects = 0  # whoever is led elsewhere would take the token along
+    session.verify = table.get("ca_file", True)
+    client = hvac.Client(url=table["url"], token=_token(table), timeout=seconds, session=session)
     path = "/".join(part for part in (table.get("path", "").strip("/"), scope) if part)
     try:
         answer = client.secrets.kv.v2.read_secret_version(

@@ -67,6 +67,19 @@ def test_every_cut_is_noticed() -> None:
             open_sealed(ALICE, cut)
 
 
+@pytest.mark.parametrize("reader", [ALICE, NINA], ids=lambda signer: signer.suite.name)
+def test_no_copy_of_the_key_breaks_the_reader(reader: Signer) -> None:
+    """Points that are none, of small order, or cut: each is an altered box, and no other error."""
+    magic, version, commitment, [[did, copy]], body = decode(seal(reader.did, CANARY))
+    size = len(copy) - 32 - 16
+    starts = [b"", bytes(size), (1).to_bytes(size, "little"), b"\xff" * size, b"\x04" + bytes(size - 1), copy[:size]]
+    ends = [b"", copy[size:-1], copy[size:] + b"x", copy[size:]]
+    copies = {start + end for start in starts for end in ends} - {copy}
+    for other in copies:
+        with pytest.raises(SealError, match="altered"):
+            open_sealed(reader, encode([magic, version, commitment, [[did, other]], body]))
+
+
 def test_a_reader_cannot_be_added_taken_out_or_renamed() -> None:
     """The list of readers is authenticated: whoever gets a box sees whom else it was sealed to."""
     magic, version, commitment, copies, body = decode(seal([ALICE.did, BOB.did], CANARY))

@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from handlers import Given, error_of, run
+from hypothesis import given
+from hypothesis import strategies as st
 from shelf import shelf
 
 from ipvm_queue.crypto import base58
 from ipvm_queue.crypto.libp2p import RSA, write_key
-from ipvm_queue.effects import check
+from ipvm_queue.effects import EffectError, check
 from ipvm_queue.effects.ipns_record import read_name
 from ipvm_queue.ipld import Link, encode, read_protobuf, write_protobuf
 from ipvm_queue.settings import Settings
@@ -191,7 +193,21 @@ def test_kubo_answers_by_its_rpc(asking):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "alice.example.com", "12D3", "Qm", str(CID), f"{NAME}/path", "k51notbase36!", "z" * 5000]
+    "name",
+    [
+        "",
+        "1",
+        "11",
+        "12",
+        "111",
+        "alice.example.com",
+        "12D3",
+        "Qm",
+        str(CID),
+        f"{NAME}/path",
+        "k51notbase36!",
+        "z" * 5000,
+    ],
 )
 def test_what_is_no_name_is_the_requestors_fault(asking, name):
     """A DNS name, the CID of something else, a path: refused at submission, and by the handler."""
@@ -199,6 +215,17 @@ def test_what_is_no_name_is_the_requestors_fault(asking, name):
 
     assert (error.code, error.fault) == ("ipns/name", "requestor")
     assert list(check(f"ipns://{name}", "crud/read", {})) != []
+
+
+@given(st.text(max_size=60) | st.text("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", max_size=60))
+def test_no_text_breaks_the_reader_of_names(text):
+    """Whatever is asked for is a name, or the requestor's error."""
+    try:
+        name = read_name(text)
+    except EffectError as error:
+        assert error.code == "ipns/name"  # noqa: PT017 - names may be right, too
+    else:
+        assert read_name(name.text) == name
 
 
 def test_nobody_to_ask(asking):

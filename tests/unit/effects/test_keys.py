@@ -133,10 +133,12 @@ def identity(tmp_path):
 
 
 def test_an_age_file_is_opened(context, identity):
-    """`age:` and the recipient name the identity."""
-    box = pyrage.encrypt(b"secret", [identity.to_public()])
+    """`age:` and the recipient name the identity; the file is bytes, or armoured text."""
+    for armoured in (False, True):
+        box = pyrage.encrypt(b"secret", [identity.to_public()], armored=armoured)
+        value = box.decode() if armoured else box
 
-    assert run(context, f"age:{identity.to_public()}", "crypto/decrypt", value=box).out == {"ok": b"secret"}
+        assert run(context, f"age:{identity.to_public()}", "crypto/decrypt", value=value).out == {"ok": b"secret"}
 
 
 def test_age_has_the_same_errors(context, identity):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import keyring
+import trustme
 from handlers import Given, error_of, run
 from keyring.backend import KeyringBackend
 from shelf import shelf
@@ -137,6 +138,24 @@ def test_vault_is_asked(tmp_path):
     assert (error.code, error.fault) == ("secret/unreachable", "network")
     token.unlink()
     assert error_of(context, URI, "secret/get").code == "secret/place"
+
+
+def test_vault_is_trusted_by_its_certificate_alone(tmp_path):
+    """`ca_file` says whose certificates count, and a server that leads elsewhere does not get the token there."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    (tmp_path / "token").write_text("t0ken")
+    with shelf(authority.issue_cert("127.0.0.1")) as vault:
+        vault.things["/v1/secret/data/a"] = json.dumps({"data": {"data": {"K": "v"}, "metadata": {}}}).encode()
+        vault.things["/v1/secret/data/b"] = 302
+        table = {"url": vault.url, "token_file": str(tmp_path / "token")}
+        trusting = Given({"secrets": {"vault": {**table, "ca_file": str(tmp_path / "ca.pem")}}})
+
+        assert run(trusting, "ipvm:secret:a?secret=K", "secret/get").out == {"ok": "v"}
+        assert error_of(trusting, "ipvm:secret:b?secret=K", "secret/get").code == "secret/unreachable"
+        assert ("GET", "/elsewhere") not in vault.asked
+        other = Given({"secrets": {"vault": table}})
+        assert error_of(other, "ipvm:secret:a?secret=K", "secret/get").code == "secret/unreachable"
 
 
 def test_secrets_are_private():
