@@ -68,6 +68,18 @@ class Settings(BaseSettings):
         default_factory=lambda: _data() / "keys" / "queue.pem", description="the key that the queue speaks with"
     )
     effects_config: FullPath | None = Field(None, description="TOML with a table for each family of effects")
+    service_key: FullPath = Field(
+        default_factory=lambda: _data() / "keys" / "service.pem", description="the key of the service that is served"
+    )
+    proofs: FullPath = Field(
+        default_factory=lambda: _data() / "proofs" / "user.ucan", description="what lets the user push, and run"
+    )
+    worker_proofs: FullPath = Field(
+        default_factory=lambda: _data() / "proofs" / "worker.ucan", description="what lets the worker pop, and sign"
+    )
+    queue_proofs: FullPath = Field(
+        default_factory=lambda: _data() / "proofs" / "queue.ucan", description="what lets the queue pass signing on"
+    )
     data_dir: FullPath = Field(default_factory=_data, description="what the embedded stack keeps")
     cache_dir: FullPath = Field(
         default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"), description="compiled modules and blocks"
@@ -79,6 +91,9 @@ class Settings(BaseSettings):
     run_ttl: Lifetime = Field(7 * _DAY, description="how long a run is remembered after its last step")
     receipt_ttl: Lifetime = Field(None, description="how long receipts of pure work are kept")
     block_ttl: Lifetime = Field(None, description="how long blocks are kept")
+    job_ttl: float = Field(7 * _DAY, gt=0, description="how long after its submission a job may run")
+    grant_ttl: float = Field(90 * _DAY, ge=3600, description="how long delegations made by `ipvm up` are good")
+    pop_lease: float = Field(120.0, ge=3, le=86400, description="how long a worker may take work after it has asked")
     lease: float = Field(10.0, gt=0, le=3600, description="how long a silent worker keeps a task")
     log_form: Literal["console", "json"] = Field("console", description="how workers write their logs")
     budget: float = Field(0.5, ge=0, le=60, description="how long a worker goes on with what it made ready")
@@ -193,7 +208,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _beside(path: Path, name: str, value: Any) -> Any:
     """Return a path in a file as relative to that file, any other value as it is."""
-    is_path = name.endswith(("key", "_dir", "_config")) and isinstance(value, str)
+    is_path = name.endswith(("key", "proofs", "_dir", "_config")) and isinstance(value, str)
     return path.parent / Path(value).expanduser() if is_path else value
 
 

@@ -1,12 +1,17 @@
 """Where bytes live: blocks, receipts, runs and workers, in Redis."""
 
+from ipvm_queue.store.acl import User, Users
 from ipvm_queue.store.acts import Act, ActState, Claim, NotDurableError, RedisActs, Wanted
 from ipvm_queue.store.blocks import Blocks, DirectoryBlocks, MemoryBlocks, RedisBlocks
 from ipvm_queue.store.connection import connect, hide_password
+from ipvm_queue.store.inbox import Inbox
 from ipvm_queue.store.keys import Keys
+from ipvm_queue.store.leases import Lease, Leases
 from ipvm_queue.store.receipts import Entry, RedisReceipts
 from ipvm_queue.store.records import FAILED, Record, State
 from ipvm_queue.store.registry import BEAT_SECONDS, Registry, Worker
+from ipvm_queue.store.replays import RedisReplays
+from ipvm_queue.store.revocations import Revocations
 from ipvm_queue.store.runs import RedisRuns
 from ipvm_queue.store.transitions import (
     Answer,
@@ -34,7 +39,10 @@ __all__ = [
     "Entry",
     "Grant",
     "Header",
+    "Inbox",
     "Keys",
+    "Lease",
+    "Leases",
     "MemoryBlocks",
     "NotDurableError",
     "Opening",
@@ -44,10 +52,14 @@ __all__ = [
     "RedisActs",
     "RedisBlocks",
     "RedisReceipts",
+    "RedisReplays",
     "RedisRuns",
     "Registry",
+    "Revocations",
     "Settlement",
     "State",
+    "User",
+    "Users",
     "Wanted",
     "Worker",
     "connect",

@@ -59,6 +59,41 @@ class Keys:
         return f"{self.prefix}proxy:{receipt.key}"
 
     @property
+    def inbox(self) -> str:
+        """LIST: ids of the requests that no gate has taken yet."""
+        return self.prefix + "inbox"
+
+    def request(self, request: str) -> str:
+        """Return the HASH of a request: `c` → its container, CID → a block that it brings."""
+        return f"{self.prefix}inbox:{request}"
+
+    def reply(self, request: str) -> str:
+        """Return the LIST of the one answer to a request."""
+        return f"{self.prefix}reply:{request}"
+
+    def at(self, gate: str) -> str:
+        """Return the LIST of the requests that a gate has taken and not answered."""
+        return f"{self.prefix}taken:{gate}"
+
+    @property
+    def gates(self) -> str:
+        """SET: the gates that have served, each until another has taken over from it."""
+        return self.prefix + "gates"
+
+    def gate(self, gate: str) -> str:
+        """Return the STRING that stands as long as a gate serves."""
+        return f"{self.prefix}gate:{gate}"
+
+    def replay(self, key: bytes) -> str:
+        """Return the STRING of the request that brought an invocation; `key` is the hash of what was signed."""
+        return f"{self.prefix}replay:{key.hex()}"
+
+    @property
+    def leases(self) -> str:
+        """HASH: CID of a pop → the worker's lease, in DAG-CBOR."""
+        return self.prefix + "leases"
+
+    @property
     def revoked(self) -> str:
         """HASH: CID of a revoked delegation → when it would have lapsed anyway (Unix s), or nothing for never."""
         return self.prefix + "revoked"

@@ -1,0 +1,186 @@
+"""What the gate looks at before it acts: the rules for a push (9, with 8 in it) and for a pop (10, with 3, 4 and 2).
+
+Nothing here touches the store; replays are the caller's, for they are remembered with what is done.
+(UCAN Invocation 1.0 "Validation"; the work-queue diagram 8 to 11)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ipvm_queue.ipld import Link
+from ipvm_queue.queue.grants import Grants
+from ipvm_queue.queue.proofs import Proofs
+from ipvm_queue.queue.requests import CANCEL, HAND_OUT, POP, PROXY_SIGN, PUSH, RUN, Stall
+from ipvm_queue.ucan import (
+    Container,
+    InvalidClaimError,
+    Invocation,
+    MalformedArgumentsError,
+    MalformedError,
+    UcanError,
+    UnavailableProofError,
+    Validator,
+)
+from ipvm_queue.ucan.proof import is_same
+from ipvm_queue.ucan.revocation import REVOKE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+EXCHANGE = "/queue/exchange"
+_COMMANDS = frozenset({PUSH, POP, HAND_OUT, CANCEL, REVOKE, EXCHANGE})
+_INVOCATION = b"ucan/inv@"
+_MAX_NAME = 256
+_MAX_QUEUES = 16
+_MAX_SLOTS = 4096
+
+
+class Moment(NamedTuple):
+    """When and by whom something is judged: the queue's DID, Unix seconds, the revoked delegations."""
+
+    queue: str
+    now: int
+    revoked: Collection[Link]
+    validator: Validator
+
+
+class Push(NamedTuple):
+    """A good push: 9, the job's invocation 8 in it, the CID of the signed document, and what tasks may do."""
+
+    push: Invocation
+    job: Invocation
+    document: Link
+    grants: Grants
+
+
+class Pop(NamedTuple):
+    """A good pop: 10, what the worker says of itself, and the CIDs of all delegations that it stands on."""
+
+    pop: Invocation
+    stall: Stall
+    links: list[Link]
+
+
+def find_request(tokens: Mapping[Link, bytes], queue: str) -> Invocation:
+    """Return the one invocation in a container that is addressed to the queue with a command of the gate's.
+
+    Raises `MalformedError` where there is none, or more than one.
+    """
+    found = []
+    for data in tokens.values():
+        if _INVOCATION not in data:
+            continue
+        invocation = Invocation.parse(data)
+        if str(invocation.cmd) in _COMMANDS and (
+            is_same(invocation.executor, queue) or str(invocation.cmd) == REVOKE  # addressed to all whom it concerns
+        ):
+            found.append(invocation)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise MalformedError(f"a request is one invocation for the queue, here are {len(found)}")
+    invocations = [Invocation.parse(data) for data in tokens.values() if _INVOCATION in data]
+    stray = next((each for each in invocations if str(each.cmd) in _COMMANDS), None)
+    if stray is not None:  # say what is wrong with it, rather than that it is not there
+        Validator().invocation(stray.data, tokens, now=_within(stray), audience=queue)
+    raise MalformedError(f"there is no invocation for the queue {queue} here")
+
+
+def _within(invocation: Invocation) -> int:
+    return invocation.iat or invocation.exp or 0
+
+
+def accept_push(push: Invocation, tokens: Mapping[Link, bytes], own: Proofs, moment: Moment) -> Push:
+    """Return a push that may go on; raises the `UcanError` of the first rule that is broken.
+
+    `own` are the queue's proofs: a service that has not let the queue sign for it (2) is not served.
+    """
+    moment.validator.invocation(push.data, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
+    _check_command(push, PUSH)
+    _check_ends(push)
+    match push.args:
+        case {"inv": Link() as link, **rest} if not rest:
+            data = tokens.get(link)
+        case _:
+            raise MalformedArgumentsError(f"{PUSH} takes {{inv: link}}", token=push.link)
+    if data is None:
+        raise UnavailableProofError(f"the invocation {link} was not sent along", token=push.link)
+    job = Invocation.parse(data)
+    moment.validator.invocation(job.data, tokens, now=moment.now, audience=job.sub, revoked=moment.revoked)
+    _check_command(job, RUN)
+    _check_ends(job)
+    match job.args:
+        case {"job": Link() as document, **rest} if not rest and job.nonce:
+            own.chain(job.sub, moment.queue, PROXY_SIGN, now=moment.now, revoked=moment.revoked)
+            return Push(push, job, document, Grants(tokens, job.sub, job.iss, moment.validator))
+    raise MalformedArgumentsError(f"{RUN} takes {{job: link}}, and a nonce of its own", token=job.link)
+
+
+def accept_pop(pop: Invocation, tokens: Mapping[Link, bytes], own: Proofs, moment: Moment) -> Pop:
+    """Return a pop that may be answered; raises the `UcanError` of the first rule that is broken.
+
+    The worker shows, beside 3, a chain by which it signs in the name of a service that the queue serves (2 and 4).
+    """
+    authority = moment.validator.invocation(
+        pop.data, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked
+    )
+    _check_command(pop, POP)
+    _check_ends(pop)
+    if not pop.nonce:
+        raise MalformedArgumentsError("a pop has a nonce of its own", token=pop.link)
+    stall = _stall(pop)
+    shown = Proofs(tokens, moment.validator)
+    services = own.subjects(moment.queue, PROXY_SIGN, now=moment.now)
+    refusal: UcanError | None = None
+    links = [each.link for each in authority.proofs]
+    good = False
+    for service in services:
+        try:
+            chain = shown.chain(service, pop.iss, PROXY_SIGN, now=moment.now, revoked=moment.revoked)
+        except UcanError as error:
+            refusal = refusal or error
+        else:
+            links += [each.link for each in chain]
+            good = True
+    if not good:
+        raise refusal or InvalidClaimError("the queue serves nobody: no service lets it sign", token=pop.link)
+    return Pop(pop, stall, list(dict.fromkeys(links)))
+
+
+def _stall(pop: Invocation) -> Stall:
+    match pop.args:
+        case {"name": str() as name, "queues": [*queues], "slots": int() as slots, **rest} if (
+            not rest.keys() - {"user"} and 0 < len(name) <= _MAX_NAME and 0 < slots <= _MAX_SLOTS
+        ):
+            texts = [queue for queue in queues if isinstance(queue, str)]
+            user = rest.get("user", "")
+            if len(texts) == len(queues) and 0 < len(texts) <= _MAX_QUEUES and isinstance(user, str):
+                return Stall(name, texts, slots, user)
+    raise MalformedArgumentsError(f"{POP} takes {{name, queues: 1 to {_MAX_QUEUES}, slots}}", token=pop.link)
+
+
+def accept_own(asked: Invocation, tokens: Mapping[Link, bytes], moment: Moment) -> Invocation:
+    """Return a request that a principal makes on its own behalf (`iss` is `sub`), addressed to the queue."""
+    moment.validator.invocation(asked.data, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
+    _check_ends(asked)
+    return asked
+
+
+def read_tokens(data: bytes) -> Mapping[Link, bytes]:
+    """Return the tokens of a request's container; raises `MalformedError`."""
+    return Container.read(data).tokens
+
+
+def _check_command(invocation: Invocation, command: str) -> None:
+    if str(invocation.cmd) != command:
+        raise MalformedArgumentsError(f"this is {invocation.cmd}, not {command}", token=invocation.link)
+
+
+def _check_ends(invocation: Invocation) -> None:
+    if invocation.exp is None:
+        raise InvalidClaimError(
+            "an invocation without end could be sent again for ever",
+            hint="give it an 'exp'",
+            token=invocation.link,
+        )

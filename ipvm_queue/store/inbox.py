@@ -1,0 +1,138 @@
+"""The gate's inbox: requests by id, taken by one gate at a time, answered once.
+
+A submitter can do no more than leave a request and wait for the answer to it. What stands in the inbox is believed by
+nobody: sizes are asked before bytes are read, and blocks are hashed before they count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ipvm_queue.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ipvm_queue.ipld import Link
+    from ipvm_queue.store.connection import Broker
+    from ipvm_queue.store.keys import Keys
+
+CONTAINER: Final = "c"
+MAX_CONTAINER: Final = 2 * 1024 * 1024
+_MAX_BLOCKS: Final = 4096
+_REQUEST_SECONDS: Final = 600
+_ANSWER_SECONDS: Final = 3600
+_ID: Final = 32
+
+
+class Inbox:
+    """Requests and their answers, in Redis."""
+
+    def __init__(self, redis: Broker, keys: Keys, *, max_bytes: int) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._max_bytes = max_bytes
+
+    # The one who asks
+
+    def leave(self, request: str, container: bytes, blocks: Mapping[Link, bytes]) -> None:
+        """Leave a request (an id of 32 hex digits) with the blocks it brings; it lapses after ten minutes.
+
+        Raises `UsageError` for more than the gate takes.
+        """
+        if len(container) > MAX_CONTAINER or len(blocks) > _MAX_BLOCKS:
+            raise UsageError("a request has at most 2 MiB of tokens and 4,096 blocks", hint="put blocks by themselves")
+        if sum(map(len, blocks.values())) > self._max_bytes:
+            raise UsageError(f"a request brings at most {self._max_bytes} bytes of blocks", hint="ipvm block put")
+        key = self._keys.request(request)
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hset(key, mapping={CONTAINER: container, **{cid.key: data for cid, data in blocks.items()}})
+        pipeline.expire(key, _REQUEST_SECONDS)
+        pipeline.lpush(self._keys.inbox, request)
+        pipeline.execute()
+
+    def answer(self, request: str, seconds: float) -> bytes | None:
+        """Wait for the answer to a request; None where it does not come in time."""
+        found = self._redis.blpop([self._keys.reply(request)], timeout=seconds)
+        return None if found is None else bytes(found[1])
+
+    # The gate
+
+    def take(self, gate: str, seconds: float, most: int) -> list[str]:
+        """Move up to `most` requests to a gate's own list; waits for the first of them."""
+        mine = self._keys.at(gate)
+        first = self._redis.blmove(self._keys.inbox, mine, seconds, "RIGHT", "LEFT")
+        if first is None:
+            return []
+        found = [first]
+        if most > 1:
+            waiting = min(most - 1, self._redis.llen(self._keys.inbox))
+            if waiting:
+                pipeline = self._redis.pipeline(transaction=False)
+                for _ in range(waiting):
+                    pipeline.lmove(self._keys.inbox, mine, "RIGHT", "LEFT")
+                found += [each for each in pipeline.execute() if each is not None]
+        return [_text(each) for each in found]
+
+    def left_over(self, gate: str) -> list[str]:
+        """Return what a gate has taken and not answered, the oldest first."""
+        return [_text(each) for each in reversed(self._redis.lrange(self._keys.at(gate), 0, -1))]
+
+    def gates(self) -> list[str]:
+        """Return the gates that have said that they serve."""
+        return sorted(_text(each) for each in self._redis.smembers(self._keys.gates))
+
+    def serve(self, gate: str, seconds: float) -> None:
+        """Say that a gate serves; it counts as dead when it has not said so for `seconds`."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.sadd(self._keys.gates, gate)
+        pipeline.set(self._keys.gate(gate), 1, px=int(seconds * 1000))
+        pipeline.execute()
+
+    def inherit(self, gate: str) -> None:
+        """Put back what dead gates have taken and not answered."""
+        for other in self.gates():
+            if other == gate or self._redis.exists(self._keys.gate(other)):
+                continue
+            while self._redis.lmove(self._keys.at(other), self._keys.inbox, "RIGHT", "LEFT") is not None:
+                pass
+            self._redis.srem(self._keys.gates, other)
+
+    def leave_service(self, gate: str) -> None:
+        """Say that a gate serves no more."""
+        self._redis.delete(self._keys.gate(gate))
+        self.inherit("")
+
+    def sizes(self, request: str) -> dict[str, int]:
+        """Return the size of every part of a request (empty where it has lapsed); none of it is read for that."""
+        if len(request) != _ID:
+            return {}
+        key = self._keys.request(request)
+        if self._redis.hlen(key) > _MAX_BLOCKS + 1:
+            return {CONTAINER: MAX_CONTAINER + 1}
+        names = [_text(each) for each in self._redis.hkeys(key)]
+        pipeline = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipeline.hstrlen(key, name)
+        return dict(zip(names, pipeline.execute(), strict=True)) if names else {}
+
+    def parts(self, request: str, names: Sequence[str]) -> list[bytes | None]:
+        """Return parts of a request."""
+        found: list[Any] = self._redis.hmget(self._keys.request(request), list(names)) if names else []
+        return found
+
+    def reply(self, gate: str, request: str, answer: bytes | None) -> None:
+        """Answer a request (None: it is no request) and forget it."""
+        pipeline = self._redis.pipeline(transaction=True)
+        if answer is not None:
+            key = self._keys.reply(request)
+            pipeline.delete(key)
+            pipeline.rpush(key, answer)
+            pipeline.expire(key, _ANSWER_SECONDS)
+        pipeline.delete(self._keys.request(request))
+        pipeline.lrem(self._keys.at(gate), 0, request)
+        pipeline.execute()
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
