@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -11,38 +12,48 @@ from ipvm_queue.crypto import load_signer
 from ipvm_queue.effects import is_private, safety_of
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.plan import Plan, compile_plan, load
-from ipvm_queue.queue import WorkQueue
+from ipvm_queue.queue import Proofs, WorkQueue, establish
+from ipvm_queue.queue.counter import Counter
 from ipvm_queue.run import Run, RunSummary, Stores, summarise
 from ipvm_queue.settings import Settings
-from ipvm_queue.store import Keys, RedisActs, RedisBlocks, RedisReceipts, RedisRuns, Registry, connect
-from ipvm_queue.submission import bring_files, complete
-from ipvm_queue.wasm import ModuleInfo, inspect
+from ipvm_queue.store import Inbox, Keys, RedisActs, RedisBlocks, RedisReceipts, RedisRuns, Registry, connect
+from ipvm_queue.submission import ModuleBook, bring_files, complete
 from ipvm_queue.workflow import DocumentLimits, Workflow, read, sign, to_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from ipvm_queue.crypto import Signer
     from ipvm_queue.ipld import Value
     from ipvm_queue.ipld.block import Block
+    from ipvm_queue.queue import Request
     from ipvm_queue.store import Worker
+    from ipvm_queue.wasm import ModuleInfo
 
 
 class Client:
     """A submitter's connection to a queue.
 
     Without a broker URL (argument or settings) the embedded stack is joined, or started for the time of the client.
-    `signer` is who asks; by default the user's own key, made at first use. Every method raises `UnavailableError`
-    where no broker answers.
+    `signer` is who asks; by default the user's own key, made at first use. `proofs` are container files of delegations
+    beside those of the settings: by them the queue lets the signer in. Every method raises `UnavailableError` where no
+    broker answers.
     """
 
     def __init__(
-        self, broker_url: str | None = None, *, signer: Signer | None = None, settings: Settings | None = None
+        self,
+        broker_url: str | None = None,
+        *,
+        signer: Signer | None = None,
+        settings: Settings | None = None,
+        proofs: Iterable[Path] = (),
     ) -> None:
         self.settings = settings or Settings(broker_url=broker_url)
         self._signer = signer
         self._stack = ExitStack()
         self.broker_url = broker_url or self.settings.broker_url or self._join_embedded()
+        if self.settings.single_owner or self.settings.broker_url is None:
+            establish(self.settings)
         keys = Keys(self.settings.queue)
         redis = connect(self.broker_url)
         self._stack.callback(redis.close)
@@ -52,16 +63,12 @@ class Client:
         self._registry = Registry(redis, keys)
         self._runs = RedisRuns(redis, keys, lease=self.settings.lease, receipt_lifetime=self.settings.receipt_ttl)
         self._queue = WorkQueue(
-            self._runs,
-            self.receipts,
-            self.blocks,
-            self._registry,
-            self.settings.run_ttl,
-            safety=safety_of,
-            private=is_private,
+            self._runs, self.receipts, self.blocks, self.settings.run_ttl, safety=safety_of, private=is_private
         )
+        self._inbox = Inbox(redis, keys, max_bytes=self.settings.max_request_bytes)
         self._modules: dict[Link, ModuleInfo] = {}
-        self._subject: str | None = None
+        self._proof_files = list(proofs)
+        self._counter: Counter | None = None
 
     def _join_embedded(self) -> str:
         from ipvm_queue.embedded import Embedded  # noqa: PLC0415 - brings a server; only who needs one pays
@@ -76,12 +83,19 @@ class Client:
         return self._signer
 
     @property
+    def counter(self) -> Counter:
+        """The gate's counter, as this user stands before it; raises `RefusedError` where no proof lets them in."""
+        if self._counter is None:
+            own = [self.settings.proofs] if self.settings.proofs.exists() else []
+            proofs = Proofs.load([*self._proof_files, *own])
+            ttl = int(self.settings.job_ttl)
+            self._counter = Counter(self.signer, proofs, self._inbox, self._registry, job_ttl=ttl)
+        return self._counter
+
+    @property
     def subject(self) -> str:
-        """The queue's DID, whose name every Task bears."""
-        if self._subject is None:
-            own = load_signer(self.settings.queue_key, create=True).did
-            self._subject = self._registry.subject(own)
-        return self._subject
+        """The queue's DID, whose name every pure Task bears."""
+        return self.counter.queue
 
     # Jobs
 
@@ -96,7 +110,8 @@ class Client:
         """Return the plan of a workflow and the blocks it brings; nothing is enqueued."""
         ready, brought = self._complete(workflow, folder, blocks)
         document = Link.of(encode(to_document(ready)), DAG_CBOR)
-        plan, pages = compile_plan(ready, self.subject, document, safety=safety_of, private=is_private)
+        service = self.counter.service
+        plan, pages = compile_plan(ready, self.subject, document, service, safety=safety_of, private=is_private)
         return plan, {**brought, **pages}
 
     def submit(
@@ -107,7 +122,7 @@ class Client:
         folder: Path | None = None,
         blocks: Iterable[Block] = (),
     ) -> Run:
-        """Sign a job (unless it is signed), enqueue it, and return its run.
+        """Sign a job (unless it is signed), have the gate enqueue it, and return its run.
 
         `file:` modules are looked for in `folder` (default: the working directory), `blocks` are stored with the job.
         Raises `DocumentError` for a job that cannot run, `RefusedError` for one that the queue does not take; nothing
@@ -116,15 +131,33 @@ class Client:
         with _collector_paused():
             workflow = document if isinstance(document, Workflow) else self.read(document, name=name)
             ready, brought = self._complete(workflow, folder, blocks)
-            run, plan = self._queue.push(ready, self.subject, brought)
-        return Run(run, plan, Stores(self._runs, self.blocks, self._registry, self._queue))
+            document = encode(to_document(ready))
+            link = Link.of(document, DAG_CBOR)
+            missing = {cid: data for cid, data in brought.items() if self.blocks.size(cid) is None}
+            accepted = self.counter.push(link, {link: document, **missing})
+            plan = self._plan(accepted.plan)
+        return Run(accepted.run, plan, self._stores())
+
+    def request(self, asked: Request) -> dict[str, Value]:
+        """Hand a request to the gate and return what its answer says is `ok`; raises `RefusedError`."""
+        return self.counter.ask(asked)
+
+    def _plan(self, link: Link) -> Plan:
+        """Return a plan, all of its pages fetched at once."""
+        root = load(self.blocks.get(link), self.blocks.get)
+        pages = [page for page in root.pages if isinstance(page, Link)]
+        fetched = dict(zip(pages, self.blocks.get_many(pages), strict=True)) if pages else {}
+        return replace(root, read_page=fetched.__getitem__)
+
+    def _stores(self) -> Stores:
+        return Stores(self._runs, self.blocks, self._registry, self._queue, self.counter)
 
     def _complete(
         self, workflow: Workflow, folder: Path | None, blocks: Iterable[Block]
     ) -> tuple[Workflow, dict[Link, bytes]]:
         bound, files = bring_files(workflow, folder or Path())
         brought = {**files, **{block.cid: block.data for block in blocks}}
-        ready = complete(bound, _Modules(self._modules, brought, self.blocks))
+        ready = complete(bound, ModuleBook(self._modules, brought, self.blocks))
         return (ready if ready.signature else sign(ready, self.signer)), brought
 
     # Runs
@@ -132,8 +165,7 @@ class Client:
     def run(self, run: str) -> Run:
         """Return a run by its id; raises `UsageError` for one that is not known."""
         header = self._runs.header(run)
-        plan = load(self.blocks.get(header.plan), self.blocks.get)
-        return Run(run, plan, Stores(self._runs, self.blocks, self._registry, self._queue))
+        return Run(run, self._plan(header.plan), self._stores())
 
     def runs(self, limit: int = 100) -> list[RunSummary]:
         """Return the runs opened last, newest first."""
@@ -152,22 +184,6 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class _Modules:
-    """What is known of modules: looked at once a client."""
-
-    def __init__(self, known: dict[Link, ModuleInfo], brought: Mapping[Link, bytes], blocks: RedisBlocks) -> None:
-        self._known = known
-        self._brought = brought
-        self._blocks = blocks
-
-    def info(self, cid: Link) -> ModuleInfo:
-        """Return what a module is."""
-        if cid not in self._known:
-            data = self._brought.get(cid)
-            self._known[cid] = inspect(self._blocks.get(cid) if data is None else data)
-        return self._known[cid]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Plan
     from ipvm_queue.queue import WorkQueue
+    from ipvm_queue.queue.counter import Counter
     from ipvm_queue.store import Header, Progress, Record, RedisBlocks, RedisRuns, Registry, State
     from ipvm_queue.ucan import Receipt
 
@@ -132,6 +133,7 @@ class Stores(NamedTuple):
     blocks: RedisBlocks
     registry: Registry
     queue: WorkQueue
+    counter: Counter
 
 
 class Run:
@@ -141,7 +143,7 @@ class Run:
         self.id = run
         self.plan = plan
         self.workflow = plan.document
-        self._runs, self._blocks, self._registry, self._queue = stores
+        self._runs, self._blocks, self._registry, self._queue, self._counter = stores
 
     def __repr__(self) -> str:
         return f"Run({self.id})"
@@ -230,8 +232,11 @@ class Run:
             ) from error
 
     def cancel(self, reason: str = "") -> str:
-        """End the run before its time; tasks that have not begun never will. Return the state it was in."""
-        return self._runs.cancel(self.id, reason)
+        """End the run before its time; tasks that have not begun never will. Return the state it was in.
+
+        Raises `RefusedError` where the run is somebody else's.
+        """
+        return self._counter.cancel(self.id, reason)
 
     def resume(self) -> None:
         """Open the run again from its plan and the receipts that it has; tasks that have ended do not run again."""

@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     worker_proofs: FullPath = Field(
         default_factory=lambda: _data() / "proofs" / "worker.ucan", description="what lets the worker pop, and sign"
     )
+    single_owner: bool = Field(
+        default=False,
+        description="queue, service, worker and user are one: make what is missing of their keys and delegations",
+    )
     queue_proofs: FullPath = Field(
         default_factory=lambda: _data() / "proofs" / "queue.ucan", description="what lets the queue pass signing on"
     )
@@ -88,6 +92,9 @@ class Settings(BaseSettings):
     max_tasks: int = Field(100_000, gt=0, description="most tasks in a document")
     max_depth: int = Field(64, gt=0, le=64, description="deepest nesting in a document")
     max_block_bytes: int = Field(64 * _MIB, gt=0, le=512 * _MIB, description="largest block that is stored")
+    max_request_bytes: int = Field(
+        256 * _MIB, gt=0, le=512 * _MIB, description="most bytes of blocks that one request brings to the gate"
+    )
     run_ttl: Lifetime = Field(7 * _DAY, description="how long a run is remembered after its last step")
     receipt_ttl: Lifetime = Field(None, description="how long receipts of pure work are kept")
     block_ttl: Lifetime = Field(None, description="how long blocks are kept")

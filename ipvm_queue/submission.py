@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from ipvm_queue.effects import UnknownEffectError, check
 from ipvm_queue.errors import DocumentError, Fault, MissingBlockError, ModuleError
 from ipvm_queue.ipld import Link
-from ipvm_queue.wasm import PENDING, ModuleInfo
-from ipvm_queue.workflow import Promise, Task, Workflow, bind
+from ipvm_queue.wasm import PENDING, ModuleInfo, inspect
+from ipvm_queue.workflow import Promise, Task, Workflow, bind, name_functions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ipvm_queue.ipld import Value
@@ -56,33 +56,65 @@ def complete(workflow: Workflow, modules: Modules) -> Workflow:
     What a promise will bring is checked when it is there. (DESIGN: `func`)
     """
     faults: list[Fault] = []
-    tasks = {label: _complete(task, modules, faults) for label, task in workflow.tasks.items()}
+    chosen = {label: _complete(task, modules, faults) for label, task in workflow.tasks.items()}
     catch = None if workflow.catch is None else _complete(workflow.catch, modules, faults)
     if faults:
         raise DocumentError(faults)
-    return replace(workflow, tasks=tasks, catch=catch)
+    named = {label: func for label, func in chosen.items() if func is not None}
+    return name_functions(workflow, named, catch) if named or catch else workflow
 
 
-def _complete(task: Task, modules: Modules, faults: list[Fault]) -> Task:
+def choose(workflow: Workflow, modules: Modules) -> Workflow:
+    """Return the workflow with a function chosen for the Wasm tasks that name none; raises `DocumentError`."""
+    if all(task.func is not None for task in _wasm_tasks(workflow)):
+        return workflow
+    return complete(workflow, modules)
+
+
+class ModuleBook:
+    """What is known of modules, each looked at once: `known` is kept by the caller, `brought` are looked at first."""
+
+    def __init__(self, known: dict[Link, ModuleInfo], brought: Mapping[Link, bytes], blocks: Blocks) -> None:
+        self._known = known
+        self._brought = brought
+        self._blocks = blocks
+
+    def info(self, cid: Link) -> ModuleInfo:
+        """Return what a module is; raises `MissingBlockError` or `ModuleError`."""
+        if cid not in self._known:
+            data = self._brought.get(cid)
+            self._known[cid] = inspect(self._blocks.get(cid) if data is None else data)
+        return self._known[cid]
+
+
+class Blocks(Protocol):
+    """Where modules are that a submission does not bring."""
+
+    def get(self, cid: Link) -> bytes:
+        """Return a block; raises `MissingBlockError`."""
+
+
+def _complete(task: Task, modules: Modules, faults: list[Fault]) -> str | None:
+    """Return the function to be named for a task, None where its own stands."""
     if task.kind != "wasm":
         faults.extend(_effect_faults(task))
-        return task
+        return None
     if not isinstance(task.resource, Link):
         if task.func is None:
             hint = 'say which with "func"'
             faults.append(_fault(task, "function", f"job {task.label!r} promises its module and names no func", hint))
-        return task
+        return None
     try:
         info = modules.info(task.resource)
         if isinstance(task.func, Promise):
-            return task
+            return None
         func = info.choose(task.label) if task.func is None else info.find(task.func)
         if task.label != "catch" or task.args:
             info.check_call(func, [PENDING if _promised(arg) else arg for arg in task.args])
     except (ModuleError, MissingBlockError) as error:
         faults.append(_fault(task, error.code, f"job {task.label!r}: {error.message}", error.hint))
-        return task
-    return task if func == task.func else replace(task, func=func)
+        return None
+    return None if func == task.func else func
 
 
 def _effect_faults(task: Task) -> list[Fault]:

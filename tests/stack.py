@@ -35,7 +35,10 @@ class Stack:
         self.groups: dict[str, Group] = {}
         self._aof = "yes" if aof else "no"
         self._given = {"queue": queue, "data_dir": directory / "data", "cache_dir": directory / "cache", **settings}
-        for name in ("key", "worker_key", "queue_key"):
+        self._given["single_owner"] = True
+        for name in ("proofs", "worker_proofs", "queue_proofs"):
+            self._given[name] = directory / "proofs" / f"{name}.ucan"
+        for name in ("key", "worker_key", "queue_key", "service_key"):
             self._given[name] = directory / "keys" / f"{name}.pem"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -65,7 +68,7 @@ class Stack:
         plugins = {"PYTHONPATH": str(ROOT / "tests" / "witness")}  # effects of another package's
         return {**kept, **plugins, "HOME": str(self.directory), **self.settings.environment()}
 
-    def start_valkey(self) -> None:
+    def start_valkey(self, *, gate: bool = True) -> None:
         """Start Valkey; with `aof`, what it kept is there again."""
         directory = self.directory / "valkey"
         directory.mkdir(exist_ok=True)
@@ -75,12 +78,18 @@ class Stack:
         log = self.directory / "valkey.log"
         self.groups["valkey"] = Group(command, directory=directory, log=log, last=signal.SIGKILL)
         self.wait_for(self._answers)
+        if gate and "gate" not in self.groups:
+            self.start_gate()
 
     def _answers(self) -> bool:
         try:
             return bool(self.redis.ping())
         except RedisError:
             return False
+
+    def start_gate(self, name: str = "gate") -> Group:
+        """Start the gate; wait until it says that it is there."""
+        return self.start_worker(name, "-P", "solo", "--without-mingle", program="workers.gate")
 
     def start_worker(self, name: str = "w", *options: str, program: str = "workers.wasm", ready: bool = True) -> Group:
         """Start `celery worker` with plain options (default: two processes); wait until it says that it is there."""

@@ -27,13 +27,14 @@ from ipvm_queue.embedded.valkey import Valkey
 OWNER: Final = "owner.lock"
 _TICK: Final = 1.0
 _OWNER_PATIENCE: Final = 30.0
-_WORKER_GRACE: Final = 0.6
+_GRACE: Final = {"gate": 0.6, "worker": 0.6}
+PARTS: Final = tuple(_GRACE)  # in the order in which they start
 _STEADY: Final = 2.0
 _MAX_DELAY: Final = 30.0
 
 
 class Supervisor:
-    """Valkey, perhaps workers, and those who hold them."""
+    """Valkey, perhaps gate and workers, and those who hold them."""
 
     def __init__(self, directory: Path, first: socket.socket) -> None:
         self._directory = directory
@@ -41,9 +42,9 @@ class Supervisor:
         self._holders = {first}
         self._selector = selectors.DefaultSelector()
         self._stopping = False
-        self._worker: Group | None = None
-        self._worker_wanted = False
-        self._delay = 1.0
+        self._parts: dict[str, Group] = {}
+        self._workers_wanted = False
+        self._delays = dict.fromkeys(PARTS, 1.0)
 
     def run(self, owner: int) -> None:
         """Serve until the last holder is gone; `owner` is the lock, which Valkey holds too until it has ended."""
@@ -63,8 +64,8 @@ class Supervisor:
         finally:
             listener.close()
             (self._directory / STACK).unlink(missing_ok=True)
-            if self._worker is not None:
-                self._worker.stop(_WORKER_GRACE)
+            for part in reversed(self._parts):
+                self._parts[part].stop(_GRACE[part])
             self._valkey.stop()
 
     def stop(self) -> None:
@@ -80,7 +81,7 @@ class Supervisor:
         try:
             line = holder.recv(4096)
             if line:
-                self._worker_wanted |= bool(json.loads(line).get("workers"))
+                self._workers_wanted |= bool(json.loads(line).get("workers"))
                 tell(holder, broker_url=self._valkey.url)
         except (OSError, ValueError):
             line = b""
@@ -103,31 +104,35 @@ class Supervisor:
             if self._valkey.group.age < _STEADY:
                 raise RuntimeError(f"Valkey ended: {self._valkey.group.tail()}")
             self._valkey.restart()
-        if self._worker_wanted and (self._worker is None or not self._worker.alive):
-            self._start_worker()
+        for part in PARTS if self._workers_wanted else ():
+            if part not in self._parts or not self._parts[part].alive:
+                self._start(part)
         for log in self._logs.glob("*.log"):
             bound(log)
 
-    def _start_worker(self) -> None:
-        if self._worker is not None:
-            if self._worker.age < self._delay:
+    def _start(self, part: str) -> None:
+        before = self._parts.get(part)
+        if before is not None:
+            if before.age < self._delays[part]:
                 return
-            self._delay = 1.0 if self._worker.age > _MAX_DELAY else min(_MAX_DELAY, self._delay * 2)
-            self._worker.stop(0)
-        self._worker = Group(
-            worker_command(len(os.sched_getaffinity(0))),
+            self._delays[part] = 1.0 if before.age > _MAX_DELAY else min(_MAX_DELAY, self._delays[part] * 2)
+            before.stop(0)
+        self._parts[part] = Group(
+            command(part, len(os.sched_getaffinity(0))),
             directory=self._directory,
-            log=self._logs / "worker.log",
+            log=self._logs / f"{part}.log",
             last=signal.SIGKILL,
-            env=os.environ | {"IPVM_BROKER_URL": self._valkey.url},
+            env=os.environ | {"IPVM_BROKER_URL": self._valkey.url, "IPVM_SINGLE_OWNER": "true"},
         )
 
 
-def worker_command(slots: int) -> list[str]:
-    """Return the command of the embedded worker; mingle is off because it waits a second for other workers."""
-    celery = [sys.executable, "-P", "-m", "celery", "-A", "ipvm_queue.worker", "worker"]
-    name = f"embedded-{os.getpid()}@%h"
-    return [*celery, "-P", "prefork", "-c", str(slots), "-n", name, "--without-mingle", "--without-gossip"]
+def command(part: str, slots: int) -> list[str]:
+    """Return the command of the gate or the worker; mingle is off because it waits a second for other workers."""
+    app = {"gate": "ipvm_queue.worker.gate", "worker": "ipvm_queue.worker"}[part]
+    pool = {"gate": ["-P", "solo"], "worker": ["-P", "prefork", "-c", str(slots)]}[part]
+    name = f"embedded-{part}-{os.getpid()}@%h"
+    celery = [sys.executable, "-P", "-m", "celery", "-A", app, "worker"]
+    return [*celery, *pool, "-n", name, "--without-mingle", "--without-gossip"]
 
 
 def tell(holder: socket.socket, **words: str) -> None:

@@ -15,6 +15,7 @@ from ipvm_queue.queue.requests import CANCEL, HAND_OUT, POP, PROXY_SIGN, PUSH, R
 from ipvm_queue.ucan import (
     Container,
     InvalidClaimError,
+    InvalidSubjectError,
     Invocation,
     MalformedArgumentsError,
     MalformedError,
@@ -27,6 +28,8 @@ from ipvm_queue.ucan.revocation import REVOKE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from ipvm_queue.ucan import Delegation
 
 EXCHANGE = "/queue/exchange"
 _COMMANDS = frozenset({PUSH, POP, HAND_OUT, CANCEL, REVOKE, EXCHANGE})
@@ -55,11 +58,11 @@ class Push(NamedTuple):
 
 
 class Pop(NamedTuple):
-    """A good pop: 10, what the worker says of itself, and the CIDs of all delegations that it stands on."""
+    """A good pop: 10, what the worker says of itself, and all delegations that it stands on."""
 
     pop: Invocation
     stall: Stall
-    links: list[Link]
+    chain: list[Delegation]
 
 
 def find_request(tokens: Mapping[Link, bytes], queue: str) -> Invocation:
@@ -98,6 +101,7 @@ def accept_push(push: Invocation, tokens: Mapping[Link, bytes], own: Proofs, mom
     """
     moment.validator.invocation(push.data, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
     _check_command(push, PUSH)
+    _check_subject(push, moment.queue)
     _check_ends(push)
     match push.args:
         case {"inv": Link() as link, **rest} if not rest:
@@ -126,6 +130,7 @@ def accept_pop(pop: Invocation, tokens: Mapping[Link, bytes], own: Proofs, momen
         pop.data, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked
     )
     _check_command(pop, POP)
+    _check_subject(pop, moment.queue)
     _check_ends(pop)
     if not pop.nonce:
         raise MalformedArgumentsError("a pop has a nonce of its own", token=pop.link)
@@ -133,7 +138,7 @@ def accept_pop(pop: Invocation, tokens: Mapping[Link, bytes], own: Proofs, momen
     shown = Proofs(tokens, moment.validator)
     services = own.subjects(moment.queue, PROXY_SIGN, now=moment.now)
     refusal: UcanError | None = None
-    links = [each.link for each in authority.proofs]
+    stands_on = {each.link: each for each in authority.proofs}
     good = False
     for service in services:
         try:
@@ -141,17 +146,17 @@ def accept_pop(pop: Invocation, tokens: Mapping[Link, bytes], own: Proofs, momen
         except UcanError as error:
             refusal = refusal or error
         else:
-            links += [each.link for each in chain]
+            stands_on |= {each.link: each for each in chain}
             good = True
     if not good:
         raise refusal or InvalidClaimError("the queue serves nobody: no service lets it sign", token=pop.link)
-    return Pop(pop, stall, list(dict.fromkeys(links)))
+    return Pop(pop, stall, list(stands_on.values()))
 
 
 def _stall(pop: Invocation) -> Stall:
     match pop.args:
         case {"name": str() as name, "queues": [*queues], "slots": int() as slots, **rest} if (
-            not rest.keys() - {"user"} and 0 < len(name) <= _MAX_NAME and 0 < slots <= _MAX_SLOTS
+            not rest.keys() - {"user"} and 0 < len(name) <= _MAX_NAME and type(slots) is int and 0 < slots <= _MAX_SLOTS
         ):
             texts = [queue for queue in queues if isinstance(queue, str)]
             user = rest.get("user", "")
@@ -175,6 +180,11 @@ def read_tokens(data: bytes) -> Mapping[Link, bytes]:
 def _check_command(invocation: Invocation, command: str) -> None:
     if str(invocation.cmd) != command:
         raise MalformedArgumentsError(f"this is {invocation.cmd}, not {command}", token=invocation.link)
+
+
+def _check_subject(invocation: Invocation, queue: str) -> None:
+    if not is_same(invocation.sub, queue):
+        raise InvalidSubjectError(f"this is about {invocation.sub}, not about the queue", token=invocation.link)
 
 
 def _check_ends(invocation: Invocation) -> None:

@@ -1,29 +1,24 @@
-"""Push: a signed workflow becomes a run on the queue.
-
-This is the one door into the work queues. Everything about a run is decided here, from the signed document alone;
-whoever stands at the door (today the submitter itself, with the broker's credentials) sees it before anything is
-stored.
-"""
+"""Opening runs: a signed workflow that was let in becomes a run on the queue."""
 
 from __future__ import annotations
 
-from secrets import token_hex
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipvm_queue.errors import BlockError, RefusedError
-from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
-from ipvm_queue.plan import Plan, compile_plan
+from ipvm_queue.errors import BlockError
+from ipvm_queue.ipld import Link, decode, encode
+from ipvm_queue.plan import compile_plan
 from ipvm_queue.plan.canvas import message
 from ipvm_queue.store import FAILED, Opening, Record
 from ipvm_queue.ucan import read
-from ipvm_queue.workflow import to_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ipvm_queue.plan import Node
-    from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns, Registry
+    from ipvm_queue.plan import Node, Plan
+    from ipvm_queue.plan.compiler import Compiled
+    from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns
     from ipvm_queue.workflow import Task, Workflow
     from ipvm_queue.workflow.safety import Safety
 
@@ -31,11 +26,19 @@ if TYPE_CHECKING:
 _NOTHING: Final[Mapping[int, Record]] = MappingProxyType({})
 
 
-class Pushed(NamedTuple):
-    """An accepted workflow: the run's id and its plan."""
+class Filed(NamedTuple):
+    """What stays with a run of how it was asked for.
 
-    run: str
-    plan: Plan
+    The requestor's DID, the CIDs of the invocations 8 and 9, the container of all tokens that were sent along, the
+    signed document, and the hand-outs (11) to the workers that are there already, by pop.
+    """
+
+    requestor: str
+    invocation: Link
+    push: Link
+    tokens: bytes
+    document: bytes
+    handed: Mapping[Link, bytes]
 
 
 class WorkQueue:
@@ -46,7 +49,6 @@ class WorkQueue:
         runs: RedisRuns,
         receipts: RedisReceipts,
         blocks: RedisBlocks,
-        registry: Registry,
         run_lifetime: float | None,
         *,
         safety: Callable[[Task], Safety],
@@ -55,33 +57,35 @@ class WorkQueue:
         self._runs = runs
         self._receipts = receipts
         self._blocks = blocks
-        self._registry = registry
         self._private = private
         self._run_lifetime = run_lifetime or 0.0
         self._safety = safety
 
-    def push(self, workflow: Workflow, subject: str, blocks: Mapping[Link, bytes]) -> Pushed:
-        """Accept a signed workflow with the blocks it brings, and release what waits for nothing.
-
-        Raises `RefusedError` for one that nobody has signed.
-        """
-        if workflow.signature is None:
-            raise RefusedError("the job is not signed", hint="sign it, or let ipvm-submit sign it", rule="signature")
-        document = encode(to_document(workflow))
-        run = token_hex(8)
-        link = Link.of(document, DAG_CBOR)
-        plan, pages = compile_plan(
-            workflow, subject, link, safety=self._safety, private=self._private, seed=run.encode()
+    def compile(self, run: str, workflow: Workflow, document: Link, *, subject: str, service: str) -> Compiled:
+        """Return the plan of a signed workflow: `subject` is the queue's DID, `service` whom it is done for."""
+        return compile_plan(
+            workflow, subject, document, service, safety=self._safety, private=self._private, seed=run.encode()
         )
-        opening = self._opening(plan, workflow.signature.issuer)
-        self._runs.open(
+
+    def open(self, run: str, compiled: Compiled, papers: Filed, blocks: Mapping[Link, bytes]) -> bool:
+        """Release what waits for nothing; False where the run is open already. `blocks` are what the job brings."""
+        plan, pages = compiled
+        opening = replace(
+            self._opening(plan, papers.requestor),
+            invocation=papers.invocation,
+            push=papers.push,
+            service=plan.service,
+            grants=Link.of(papers.tokens),
+            handed=papers.handed,
+        )
+        own = {plan.document: papers.document, plan.link: plan.data, Link.of(papers.tokens): papers.tokens}
+        return self._runs.open(
             run,
             opening,
             lifetime=self._run_lifetime,
-            blocks={**pages, plan.document: document, plan.link: plan.data},
+            blocks={**pages, **own},
             stage=lambda pipeline: self._blocks.stage(pipeline, blocks),
         )
-        return Pushed(run, plan)
 
     def resume(self, run: str, plan: Plan, requestor: str) -> None:
         """Open a run again from its plan and receipts, whatever else of it was lost or cancelled.
@@ -90,13 +94,20 @@ class WorkQueue:
         in doubt is looked at again, with all that waited for it: by now somebody may know what became of it.
         """
         self._runs.withdraw(run)
+        header = self._runs.header(run)
         numbers = list(plan.steps)
         records = zip(numbers, self._runs.records(run, numbers), strict=True)
         settled = {number: record for number, record in records if record is not None}
         again = _doubtful(plan, settled)
         self._runs.unsettle(run, sorted(again & settled.keys()))
         settled = {number: record for number, record in settled.items() if number not in again}
-        opening = self._opening(plan, requestor, settled)
+        opening = replace(
+            self._opening(plan, requestor, settled),
+            invocation=header.invocation,
+            push=header.push,
+            service=header.service,
+            grants=header.grants,
+        )
         self._runs.open(run, opening, lifetime=self._run_lifetime)
 
     def _opening(self, plan: Plan, requestor: str, had: Mapping[int, Record] = _NOTHING) -> Opening:

@@ -85,7 +85,5 @@ def cancel(signer: Signer, queue: str, run: str, reason: str, *, now: int) -> Re
 
 
 def _own(signer: Signer, queue: str, command: str, args: dict[str, Value], now: int) -> Request:
-    asked = Invocation.issue(
-        signer, signer.did, command, args, audience=queue, expiration=now + SECONDS, issued_at=now
-    )
+    asked = Invocation.issue(signer, signer.did, command, args, audience=queue, expiration=now + SECONDS, issued_at=now)
     return Request(asked, Container.of([asked.data]))

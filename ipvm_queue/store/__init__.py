@@ -3,7 +3,7 @@
 from ipvm_queue.store.acl import User, Users
 from ipvm_queue.store.acts import Act, ActState, Claim, NotDurableError, RedisActs, Wanted
 from ipvm_queue.store.blocks import Blocks, DirectoryBlocks, MemoryBlocks, RedisBlocks
-from ipvm_queue.store.connection import connect, hide_password
+from ipvm_queue.store.connection import Credentials, Current, connect, hide_password, without_user
 from ipvm_queue.store.inbox import Inbox
 from ipvm_queue.store.keys import Keys
 from ipvm_queue.store.leases import Lease, Leases
@@ -35,6 +35,8 @@ __all__ = [
     "Attestation",
     "Blocks",
     "Claim",
+    "Credentials",
+    "Current",
     "DirectoryBlocks",
     "Entry",
     "Grant",
@@ -64,4 +66,5 @@ __all__ = [
     "Worker",
     "connect",
     "hide_password",
+    "without_user",
 ]

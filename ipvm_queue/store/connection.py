@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import Pipeline
+from redis.credentials import CredentialProvider
 from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
@@ -20,6 +21,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from ipvm_queue.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # redis-py's own default of 5 s is shorter than the blocking reads below and fails them.
 _SOCKET_SECONDS: Final = 30.0
@@ -70,21 +74,52 @@ class _Client(_Translated, Redis):
         return pipeline
 
 
-def connect(url: str, *, retries: int = 3) -> Broker:
+class Credentials(NamedTuple):
+    """A user of the broker and its password."""
+
+    user: str
+    password: str
+
+
+class Current(CredentialProvider):
+    """Gives whoever connects the user that `source` names at that moment; the URL's own while it names none."""
+
+    def __init__(self, url: str, source: Callable[[], Credentials | None]) -> None:
+        parts = urlsplit(url)
+        self._own = Credentials(unquote(parts.username or "default"), unquote(parts.password or ""))
+        self._source = source
+
+    def get_credentials(self) -> tuple[str, str] | tuple[str]:
+        """Return user and password; neither where there is nothing to say."""
+        found = self._source() or self._own
+        return (found.user, found.password)
+
+
+def without_user(url: str) -> str:
+    """Return a URL without user and password: who connects gets them from elsewhere."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def connect(url: str, *, retries: int = 3, source: Callable[[], Credentials | None] | None = None) -> Broker:
     """Return a client for a broker URL (`redis://`, `rediss://`, `unix://`); connects at its first command.
+
+    `source` names the user to connect as, at each connection anew; None, there or of it: as the URL says.
 
     Every command raises `UnavailableError` where redis-py would raise an error of its own. Raises `UsageError` for a
     URL of another kind.
     """
     if urlsplit(url).scheme not in _SCHEMES:
         raise UsageError(f"not a Redis URL: {hide_password(url)}", hint="redis://HOST:PORT/0 is expected")
+    given = {} if source is None else {"credential_provider": Current(url, source)}
     client: Any = _Client.from_url(
-        url,
+        url if source is None else without_user(url),
         socket_timeout=_SOCKET_SECONDS,
         socket_connect_timeout=_CONNECT_SECONDS,
         socket_keepalive=True,
         health_check_interval=15,
         retry=Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), retries),
+        **given,
     )
     client.url = url
     return client

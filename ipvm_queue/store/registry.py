@@ -32,10 +32,14 @@ class Registry:
         self._redis = redis
         self._keys = keys
 
-    def subject(self, did: str) -> str:
-        """Return the queue's DID; where it has none yet, it becomes `did`."""
-        known = self._redis.set(self._keys.subject, did, nx=True, get=True)
-        return did if known is None else str(known.decode())
+    def establish(self, did: str) -> None:
+        """Say that this is the queue of a DID; only the gate knows."""
+        self._redis.set(self._keys.subject, did)
+
+    def queue(self) -> str | None:
+        """Return the DID that the gate has said the queue has. Who needs to be sure has it from a delegation."""
+        known = self._redis.get(self._keys.subject)
+        return None if known is None else str(known.decode())
 
     def beat(self, worker: Worker) -> None:
         """Say that a worker lives, and tell the scripts how many processes consume each queue."""

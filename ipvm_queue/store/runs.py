@@ -7,6 +7,7 @@ repeated.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.errors import UnavailableError, UsageError
@@ -282,6 +283,19 @@ class RedisRuns:
         """Return the lowest node that failed a run, None where none has."""
         failed, first = self._redis.hmget(self._keys.run(run), "failed", "first")
         return None if first is None or not int(failed or 0) else int(first)
+
+    def queues(self, run: str) -> set[str]:
+        """Return the names of the Celery queues on which a run has work."""
+        lists = self._redis.hmget(self._keys.run(run), "queue:0", "queue:1")
+        return {each.decode().removeprefix(self._keys.prefix) for each in lists if each is not None}
+
+    def live(self) -> list[Header]:
+        """Return the runs that are not over."""
+        found = []
+        for name in self._redis.smembers(self._keys.live):
+            with suppress(UsageError):
+                found.append(self.header(name.decode()))
+        return found
 
     def recent(self, limit: int = 100) -> list[Header]:
         """Return the runs opened last, newest first."""

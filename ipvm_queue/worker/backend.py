@@ -11,8 +11,9 @@ from typing import Any
 from celery import states
 from celery.backends.base import BaseBackend
 
-from ipvm_queue.store import Keys, RedisRuns, connect
+from ipvm_queue.store import Keys, RedisRuns
 from ipvm_queue.worker.app import settings
+from ipvm_queue.worker.standing import broker
 
 
 class ReceiptBackend(BaseBackend):  # type: ignore[misc]
@@ -62,5 +63,5 @@ class ReceiptBackend(BaseBackend):  # type: ignore[misc]
     def _records(self, run: str, node: int) -> Any:
         if self._runs is None:
             keys = Keys(settings().queue)
-            self._runs = RedisRuns(connect(self.app.conf.broker_url), keys, lease=1.0, receipt_lifetime=None)
+            self._runs = RedisRuns(broker(self.app), keys, lease=1.0, receipt_lifetime=None)
         return self._runs.records(run, [node])[0]

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
 from celery.signals import after_setup_logger
+from celery.worker import state
 
 from ipvm_queue.crypto import load_signer
-from ipvm_queue.errors import KeyFileError
+from ipvm_queue.errors import IpvmError, KeyFileError
 from ipvm_queue.observe import dress, logger
-from ipvm_queue.store import BEAT_SECONDS, Keys, RedisRuns, Registry, Worker, connect
+from ipvm_queue.store import BEAT_SECONDS, Keys, RedisRuns, Registry, Worker
 from ipvm_queue.worker.announce import want_events
 from ipvm_queue.worker.app import settings
+from ipvm_queue.worker.standing import Door, Lease, broker, enter_as_minted
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -23,6 +25,7 @@ _log = logger(__name__)
 _SWEEP_SECONDS = 0.5
 _POOLS = ("celery.concurrency.prefork", "celery.concurrency.solo")
 _REFUSED = 78  # EX_CONFIG
+NO_LEASE = 77  # EX_NOPERM
 
 
 class CheckPool(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -58,19 +61,47 @@ class CheckPlaces(bootsteps.StartStopStep):  # type: ignore[misc]
             raise SystemExit(_REFUSED) from None
 
 
+class TakeLease(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Pops before anything is consumed, and keeps the lease; without one the worker ends, and says why."""
+
+    requires = (CheckPlaces,)
+
+    def __init__(self, worker: Any, **_: Any) -> None:
+        queues = sorted(worker.app.amqp.queues.consume_from)
+        stall = (worker.hostname, queues, worker.concurrency or 1)
+        try:
+            self._lease = Lease(Door(settings(), worker.app.conf.broker_url), stall, self._lost)
+        except IpvmError as error:
+            rule = error.fields.get("rule", error.code)
+            _log.error("the queue hands this worker nothing", rule=rule, reason=error.message, hint=error.hint)
+            raise SystemExit(NO_LEASE) from None
+        enter_as_minted(worker.app)
+        self._worker = worker
+
+    def stop(self, parent: Any) -> None:
+        """Let the lease lapse."""
+        del parent
+        self._lease.stop()
+
+    def _lost(self, reason: str) -> None:
+        """Stop to consume: finish what runs, and end with an exit code that says why."""
+        _log.error("the lease is lost, nothing more is consumed", reason=reason)
+        state.should_stop = NO_LEASE
+
+
 class Presence(bootsteps.StartStopStep):  # type: ignore[misc]
     """Says every two seconds that this worker lives and what it consumes."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
+    key = "worker_key"  # whose DID it tells
 
     _timer: Any = None
 
     def start(self, parent: Any) -> None:
         """Begin to tell."""
         configured = settings()
-        self._registry = Registry(connect(parent.app.conf.broker_url), Keys(configured.queue))
-        self._did = load_signer(configured.worker_key, create=True).did
-        self._registry.subject(load_signer(configured.queue_key, create=True).did)
+        self._registry = Registry(broker(parent.app), Keys(configured.queue))
+        self._did = load_signer(getattr(configured, self.key)).did
         self._beat(parent)
         self._timer = parent.timer.call_repeatedly(BEAT_SECONDS, self._beat, (parent,))
 
@@ -119,7 +150,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
     def start(self, parent: Any) -> None:
         """Begin to sweep."""
         configured = settings()
-        redis = connect(parent.app.conf.broker_url)
+        redis = broker(parent.app)
         runs = RedisRuns(redis, Keys(configured.queue), lease=configured.lease, receipt_lifetime=None)
         self._timer = parent.timer.call_repeatedly(_SWEEP_SECONDS, _quietly, (runs.sweep,))
 
@@ -132,15 +163,17 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
 def add_steps(app: Celery) -> None:
     """Add these steps to a worker of `app`, and let it log as the settings say."""
-    after_setup_logger.connect(_dress_logs, weak=False)
+    after_setup_logger.connect(dress_logs, weak=False)
     app.steps["worker"].add(CheckPool)
     app.steps["worker"].add(CheckPlaces)
+    app.steps["worker"].add(TakeLease)
     app.steps["consumer"].add(Presence)
     app.steps["consumer"].add(Events)
     app.steps["consumer"].add(Sweep)
 
 
-def _dress_logs(logger: Any, **_: Any) -> None:
+def dress_logs(logger: Any, **_: Any) -> None:
+    """Let a worker log as the settings say."""
     dress(logger, settings().log_form)
 
 

@@ -12,6 +12,7 @@ from ipvm_queue.observe import logger
 from ipvm_queue.worker.announce import Announcer
 from ipvm_queue.worker.app import settings
 from ipvm_queue.worker.shift import Shift
+from ipvm_queue.worker.standing import broker
 from ipvm_queue.worker.tools import Tools
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def process(app: Celery, hostname: str) -> Process:
     """Return this process's own, made at its first message: nothing of it may cross a fork."""
     pid = os.getpid()
     if pid not in _processes:
-        configured = settings().model_copy(update={"broker_url": app.conf.broker_url})
-        tools = Tools.make(configured, hostname, Announcer(app, hostname))
+        configured = settings()
+        tools = Tools.make(configured, broker(app), hostname, Announcer(app, hostname))
         _processes.clear()
         _processes[pid] = Process(tools, interval=min(1.0, configured.lease / 4))
         gc.freeze()  # Celery and its modules are for good: the collector need not walk them for every few hundred nodes

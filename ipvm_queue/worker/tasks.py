@@ -11,9 +11,10 @@ from celery.worker.request import Request
 
 from ipvm_queue.ipld import Link
 from ipvm_queue.plan.canvas import TASK_NAME
-from ipvm_queue.store import Keys, RedisRuns, connect
+from ipvm_queue.store import Keys, RedisRuns
 from ipvm_queue.worker.app import settings
 from ipvm_queue.worker.process import process
+from ipvm_queue.worker.standing import broker
 from ipvm_queue.worker.tools import owner_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class RunRequest(Request):  # type: ignore[misc]
     def _abandon(self, *, crashed: bool) -> None:
         run = self.args[0]
         configured = settings()
-        redis = connect(self.app.conf.broker_url)
+        redis = broker(self.app)
         runs = RedisRuns(redis, Keys(configured.queue), lease=configured.lease, receipt_lifetime=None)
         runs.abandon(run, owner_of(self.hostname, self.worker_pid), crashed=crashed)
         redis.close()

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.plan import Plan, load
-from ipvm_queue.store import DirectoryBlocks, Keys, RedisActs, RedisBlocks, RedisRuns, connect
+from ipvm_queue.store import DirectoryBlocks, Keys, RedisActs, RedisBlocks, RedisRuns
 from ipvm_queue.wasm import Executor
 from ipvm_queue.worker.effect import Blocks, Effects, World
 from ipvm_queue.worker.guard import Guard
 from ipvm_queue.worker.pace import Paces
+from ipvm_queue.worker.standing import authorities
 
 if TYPE_CHECKING:
     from ipvm_queue.crypto import Signer
     from ipvm_queue.ipld import Link
     from ipvm_queue.settings import Settings
+    from ipvm_queue.store.connection import Broker
     from ipvm_queue.worker.announce import Announcer
     from ipvm_queue.worker.authority import Authorities
 
@@ -43,14 +45,13 @@ class Tools:
     paces: Paces = field(default_factory=Paces)
 
     @classmethod
-    def make(cls, settings: Settings, hostname: str, announcer: Announcer) -> Tools:
-        """Connect to the store that the settings name and load the worker's key."""
+    def make(cls, settings: Settings, redis: Broker, hostname: str, announcer: Announcer) -> Tools:
+        """Return the tools of a process, over a connection of its own to the store."""
         keys = Keys(settings.queue)
-        redis = connect(str(settings.broker_url), retries=8)
+        signer = load_signer(settings.worker_key, create=True)
         stored = RedisBlocks(redis, keys, settings.block_ttl)
         blocks = DirectoryBlocks(settings.cache_dir / "blocks", stored)
         owner = owner_of(hostname, os.getpid())
-        signer = load_signer(settings.worker_key, create=True)
         acts = RedisActs(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl)
         return cls(
             owner=owner,
@@ -62,6 +63,7 @@ class Tools:
             budget=settings.budget,
             announcer=announcer,
             effects=Effects(World(settings, Blocks(blocks, stored), signer), Guard(acts, owner, settings.lease)),
+            authorities=authorities(signer, redis, keys, settings.max_request_bytes),
         )
 
     def plan(self, run: str, link: Link | None) -> Plan | None:

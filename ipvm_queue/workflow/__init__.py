@@ -6,7 +6,7 @@ from ipvm_queue.workflow.limits import DocumentLimits
 from ipvm_queue.workflow.model import Config, Promise, Signature, Task, Workflow
 from ipvm_queue.workflow.promises import promises
 from ipvm_queue.workflow.readers import read
-from ipvm_queue.workflow.signing import bind, sign, to_document
+from ipvm_queue.workflow.signing import bind, name_functions, sign, to_document
 
 __all__ = [
     "Config",
@@ -18,6 +18,7 @@ __all__ = [
     "bind",
     "dependencies",
     "find_cycles",
+    "name_functions",
     "place",
     "predecessors",
     "promises",

@@ -111,3 +111,37 @@ def _bind_job(job: Value, modules: Mapping[str, Link]) -> Value:
             for branch, followers in job["on"].items()
         }
     return changed
+
+
+def name_functions(workflow: Workflow, chosen: Mapping[str, str], catch: str | None = None) -> Workflow:
+    """Return `workflow` with the functions that were chosen for jobs (by label) written into its document.
+
+    What is signed then says which function it means. A signed workflow is returned with its tasks changed alone.
+    """
+    tasks = {
+        label: replace(task, func=chosen[label]) if label in chosen else task for label, task in workflow.tasks.items()
+    }
+    handler = replace(workflow.catch, func=catch) if workflow.catch is not None and catch else workflow.catch
+    changed = replace(workflow, tasks=tasks, catch=handler)
+    if workflow.signature is not None:
+        return changed
+    header, jobs = workflow.body["header"], workflow.body["jobs"]
+    if catch and "catch" in header:
+        header = {**header, "catch": {**header["catch"], "func": catch}}
+    named = {label: _name(label, job, chosen) for label, job in jobs.items()}
+    return replace(changed, body={"header": header, "jobs": named})
+
+
+def _name(label: str, job: Value, chosen: Mapping[str, str]) -> Value:
+    named = dict(job)
+    if label in chosen:
+        named["func"] = chosen[label]
+    if type(job.get("on")) is dict:
+        named["on"] = {
+            branch: [
+                _name(f"{label}.on.{branch}.{index}", item, chosen) if type(item) is dict else item
+                for index, item in enumerate(followers)
+            ]
+            for branch, followers in job["on"].items()
+        }
+    return named

@@ -1,0 +1,140 @@
+"""`Counter`: where a user stands before the gate, asks, and reads the answer."""
+
+from __future__ import annotations
+
+from secrets import token_hex
+from time import monotonic, time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ipvm_queue.errors import CodecError, RefusedError, UnavailableError
+from ipvm_queue.ipld import Link
+from ipvm_queue.queue import requests
+from ipvm_queue.ucan import read
+from ipvm_queue.ucan.proof import is_same
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ipvm_queue.crypto import Signer
+    from ipvm_queue.ipld import Value
+    from ipvm_queue.queue.proofs import Proofs
+    from ipvm_queue.queue.requests import Request
+    from ipvm_queue.store import Inbox, Registry
+
+PATIENCE: Final = 60.0
+_TICK: Final = 5.0
+_HINT: Final = "ask the queue's operator for a delegation (ipvm delegate), and send it along: --proof FILE"
+
+
+class Accepted(NamedTuple):
+    """A job that was let in: the run's id, and the CIDs of its plan and of its invocation (8)."""
+
+    run: str
+    plan: Link
+    invocation: Link
+
+
+class Counter:
+    """Asks a queue's gate in the name of `signer`. `job_ttl` is how many seconds its jobs may run.
+
+    Whom the queue is, the proofs say: the subject on which they let the signer push. Raises `UnavailableError` where
+    no gate answers.
+    """
+
+    def __init__(
+        self,
+        signer: Signer,
+        proofs: Proofs,
+        inbox: Inbox,
+        registry: Registry,
+        *,
+        job_ttl: int = 0,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._signer = signer
+        self._proofs = proofs
+        self._inbox = inbox
+        self._registry = registry
+        self._job_ttl = job_ttl
+        self._patience = patience
+        self._queue: str | None = None
+        self._service: str | None = None
+
+    @property
+    def queue(self) -> str:
+        """The queue's DID; raises `RefusedError` where no proof says that the signer may push to it."""
+        if self._queue is None:
+            known = self._proofs.subjects(self._signer.did, requests.PUSH, now=int(time()))
+            if len(known) > 1:
+                said = self._registry.queue()
+                known = [did for did in known if did == said]
+            if not known:
+                raise RefusedError(
+                    f"no proof lets {self._signer.did} push to this queue", hint=_HINT, rule="InvalidClaim"
+                )
+            self._queue = known[0]
+        return self._queue
+
+    @property
+    def service(self) -> str:
+        """The DID of the service in whose name jobs are run; raises `RefusedError` where no proof lets the signer."""
+        if self._service is None:
+            known = self._proofs.subjects(self._signer.did, requests.RUN, now=int(time()))
+            known = [did for did in known if did != self.queue] or known
+            if not known:
+                raise RefusedError(f"no proof lets {self._signer.did} have jobs run", hint=_HINT, rule="InvalidClaim")
+            self._service = known[0]
+        return self._service
+
+    def trust(self, queue: str) -> None:
+        """Take a DID for the queue's: a worker knows it from the delegation by which it pops."""
+        self._queue = queue
+
+    def push(self, job: Link, blocks: Mapping[Link, bytes]) -> Accepted:
+        """Have a signed job (by its document's CID) enqueued, with the blocks it brings; raises `RefusedError`."""
+        asked = requests.push(
+            self._signer, self.queue, self.service, job, self._proofs, now=int(time()), lifetime=self._job_ttl
+        )
+        match self.ask(asked, blocks):
+            case {"run": str() as run, "plan": Link() as plan, "inv": Link() as invocation}:
+                return Accepted(run, plan, invocation)
+            case other:
+                raise UnavailableError(f"the gate answered something else: {other!r:.200}")
+
+    def cancel(self, run: str, reason: str) -> str:
+        """Have a run of the signer's ended; return the state it was in."""
+        found = self.ask(requests.cancel(self._signer, self.queue, run, reason, now=int(time())))
+        return str(found.get("state"))
+
+    def ask(self, asked: Request, blocks: Mapping[Link, bytes] | None = None) -> dict[str, Value]:
+        """Hand a request to the gate, wait for its answer, and return what that says is `ok`.
+
+        Raises `RefusedError` with the rule and the token that broke it, `UnavailableError` where no answer comes.
+        """
+        request = token_hex(16)
+        self._inbox.leave(request, asked.container.write(), blocks or {})
+        deadline = monotonic() + self._patience
+        while monotonic() < deadline:
+            answer = self._inbox.answer(request, _TICK)
+            if answer is not None:
+                return self._read(answer, asked)
+        raise UnavailableError(
+            "no gate serves this queue: the request lapses by itself",
+            hint="start one: celery -A workers.gate worker -P solo",
+        )
+
+    def _read(self, data: bytes, asked: Request) -> dict[str, Value]:
+        try:
+            receipt = read(data)
+        except CodecError as error:
+            raise UnavailableError(f"the answer is not signed as it should be: {error.message}") from error
+        if not is_same(receipt.issuer, self.queue):
+            raise UnavailableError(f"the answer is {receipt.issuer}'s, not the queue's, {self.queue}")
+        match receipt.out:
+            case {"error": {"message": str() as message, **fields}}:
+                hint = fields.get("hint")
+                more = {str(name): value for name, value in fields.items() if name not in ("code", "hint")}
+                raise RefusedError(message, hint=str(hint) if hint else None, **more)
+            case {"ok": dict() as found} if receipt.ran == asked.invocation.task:
+                return found
+        raise UnavailableError("the answer is to another request")

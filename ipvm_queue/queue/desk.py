@@ -1,0 +1,286 @@
+"""The gate's desk: what is done with each kind of request, once the rules have been looked at."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from time import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ipvm_queue.crypto import seal
+from ipvm_queue.errors import DocumentError, RefusedError, UsageError
+from ipvm_queue.ipld import Link, encode
+from ipvm_queue.queue.accept import Moment, accept_own, accept_pop, accept_push
+from ipvm_queue.queue.push import Filed
+from ipvm_queue.queue.requests import CANCEL, HAND_OUT, POP, PUSH
+from ipvm_queue.store import Lease
+from ipvm_queue.ucan import (
+    LEEWAY,
+    Container,
+    InvalidClaimError,
+    InvalidSignatureError,
+    Invocation,
+    MalformedArgumentsError,
+    MalformedError,
+    ReplayError,
+    issue,
+    read_revocation,
+)
+from ipvm_queue.ucan.proof import is_same
+from ipvm_queue.ucan.revocation import REVOKE
+from ipvm_queue.workflow import DocumentLimits, read, to_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ipvm_queue.crypto import Signer
+    from ipvm_queue.ipld import Value
+    from ipvm_queue.queue.accept import Push
+    from ipvm_queue.queue.proofs import Proofs
+    from ipvm_queue.queue.push import WorkQueue
+    from ipvm_queue.store import (
+        Leases,
+        RedisBlocks,
+        RedisReplays,
+        RedisRuns,
+        Revocations,
+        Users,
+    )
+    from ipvm_queue.workflow import Workflow
+
+_MOST_HANDED: Final = 8
+_RUN_DIGITS: Final = 16
+
+
+class Brought(NamedTuple):
+    """A request's tokens, and how to read the blocks that it brings: all of them checked against their CIDs."""
+
+    request: str
+    container: bytes
+    tokens: Mapping[Link, bytes]
+    blocks: Callable[[], Mapping[Link, bytes]]
+
+
+class Stores(NamedTuple):
+    """What the gate writes to."""
+
+    runs: RedisRuns
+    blocks: RedisBlocks
+    work: WorkQueue
+    replays: RedisReplays
+    revocations: Revocations
+    leases: Leases
+    users: Users
+
+
+class Desk:
+    """Answers requests for the queue whose key is `signer`'s; `proofs` are its own, `lease` counts in seconds.
+
+    `complete` chooses functions for tasks that name none.
+    """
+
+    def __init__(
+        self,
+        signer: Signer,
+        proofs: Proofs,
+        stores: Stores,
+        *,
+        lease: float,
+        limits: DocumentLimits,
+        complete: Callable[[Workflow, Mapping[Link, bytes]], Workflow],
+    ) -> None:
+        self._signer = signer
+        self._proofs = proofs
+        self._stores = stores
+        self._lease = int(lease)
+        self._limits = limits
+        self._complete = complete
+        self._live: list[Lease] = []
+
+    def answer(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
+        """Do what is asked for and return what the answer says is `ok`; raises the `IpvmError` of a refusal."""
+        match str(asked.cmd):
+            case command if command == PUSH:
+                return self._push(asked, brought, moment)
+            case command if command == POP:
+                return self._pop(asked, brought, moment)
+            case command if command == HAND_OUT:
+                return self._hand_out(asked, brought, moment)
+            case command if command == CANCEL:
+                return self._cancel(asked, brought, moment)
+            case command if command == REVOKE:
+                return self._revoke(asked, brought, moment)
+        raise MalformedArgumentsError(f"this gate does not know {asked.cmd}", token=asked.link)
+
+    # 8 and 9: jobs
+
+    def _push(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
+        accepted = accept_push(asked, brought.tokens, self._proofs, moment)
+        blocks = brought.blocks()
+        document = blocks.get(accepted.document)
+        if document is None:
+            document = self._stores.blocks.get(accepted.document)
+        workflow = self._complete(self._workflow(accepted, document), blocks)
+        run = run_of(accepted.job)
+        compiled = self._stores.work.compile(
+            run, workflow, accepted.document, subject=moment.queue, service=accepted.job.sub
+        )
+        free: set[str] = set()
+        for node in compiled.plan:
+            if node.command not in free and accepted.grants.allow(
+                node.command, node.args, now=moment.now, revoked=moment.revoked, promises=True
+            ):
+                free.add(node.command)
+        self._claim(brought.request, [accepted.job, accepted.push])
+        papers = Filed(
+            requestor=accepted.job.iss,
+            invocation=accepted.job.link,
+            push=accepted.push.link,
+            tokens=brought.container,
+            document=document,
+            handed=self._handed(accepted, compiled.plan.queues, moment.now),
+        )
+        self._stores.work.open(run, compiled, papers, {cid: data for cid, data in blocks.items() if data != document})
+        return {"run": run, "plan": compiled.plan.link, "inv": accepted.job.link}
+
+    def _workflow(self, accepted: Push, document: bytes) -> Workflow:
+        """Return the signed workflow that 8 names; raises where it is another form, or another's."""
+        try:
+            workflow = read(document, limits=self._limits)
+        except DocumentError as error:
+            raise RefusedError(
+                error.message, hint=error.hint, rule="document", faults=error.fields["faults"]
+            ) from error
+        if workflow.signature is None or not is_same(workflow.signature.issuer, accepted.job.iss):
+            raise InvalidSignatureError(
+                f"the job is not signed by {accepted.job.iss}, who has it run", token=accepted.job.link
+            )
+        if encode(to_document(workflow)) != document:
+            raise MalformedError("the job is not the DAG-CBOR of {header, jobs, signature}", token=accepted.job.link)
+        return workflow
+
+    def _handed(self, accepted: Push, queues: Sequence[str], now: int) -> dict[Link, bytes]:
+        """Return hand-outs (11) of a run to the workers that are there, where they are not too many."""
+        fit = [lease for lease in self._live if lease.until > now and not set(lease.queues).isdisjoint(queues)]
+        if len(fit) > _MOST_HANDED:
+            return {}
+        return {lease.pop: self._hand(accepted.job.link, accepted.push.link, lease, now) for lease in fit}
+
+    def _hand(self, job: Link, push: Link, lease: Lease, now: int) -> bytes:
+        out: Value = {"ok": {"inv": job, "push": push, "pop": lease.pop}}
+        return issue(self._signer, lease.task, out, {"lease": lease.until}, now)[1]
+
+    # 10 and 11: workers
+
+    def _pop(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
+        accepted = accept_pop(asked, brought.tokens, self._proofs, moment)
+        self._claim(brought.request, [accepted.pop])
+        stores, stall = self._stores, accepted.stall
+        links = [each.link for each in accepted.chain]
+        before = [lease for lease in stores.leases.all() if lease.worker == asked.iss and lease.name == stall.name]
+        ends = [moment.now + self._lease]
+        ends += [each.exp for each in accepted.chain if each.exp is not None]
+        lease = Lease(asked.link, asked.task, asked.iss, stall.name, stall.queues, min(ends), "", links)
+        given: dict[str, Value] = {"lease": lease.until, "pop": asked.link}
+        if stores.users.enforced:
+            if stall.user and any(each.user == stall.user for each in before) and stall.user in stores.users.names():
+                lease = lease._replace(user=stall.user)
+            else:
+                user = stores.users.make()
+                lease = lease._replace(user=user.name)
+                given["secret"] = seal(asked.iss, user.password.encode())
+            given["user"] = lease.user
+        stores.blocks.put_many(
+            {link: data for link, data in brought.tokens.items() if link in (asked.link, *lease.links)}
+        )
+        stores.leases.put(lease)
+        for each in before:
+            if each.user and each.user != lease.user:
+                stores.users.drop(each.user)
+            stores.leases.end(each)
+        self._live = [each for each in self._live if each not in before] + [lease]
+        return given
+
+    def _hand_out(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
+        accept_own(asked, brought.tokens, moment)
+        match asked.args:
+            case {"run": str() as run, "pop": Link() as pop, **rest} if not rest:
+                pass
+            case _:
+                raise MalformedArgumentsError(f"{HAND_OUT} takes {{run, pop}}", token=asked.link)
+        lease = next((each for each in self._stores.leases.all() if each.pop == pop), None)
+        if lease is None or lease.worker != asked.iss or lease.until <= moment.now:
+            raise InvalidClaimError(f"{asked.iss} has no lease by {pop}", hint="pop again", token=asked.link)
+        header = self._stores.runs.header(run)
+        if header.status != "running" or header.invocation is None or header.push is None:
+            raise UsageError(f"run {run} is {header.status}: there is nothing to hand out")
+        if set(lease.queues).isdisjoint(self._stores.runs.queues(run)):
+            raise InvalidClaimError(f"run {run} has no work on the queues of this lease", token=asked.link)
+        data = self._hand(header.invocation, header.push, lease, moment.now)
+        self._stores.runs.hand(run, pop, data)
+        return {"handout": data}
+
+    # Ends
+
+    def _cancel(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
+        accept_own(asked, brought.tokens, moment)
+        match asked.args:
+            case {"run": str() as run, "reason": str() as reason, **rest} if not rest:
+                pass
+            case _:
+                raise MalformedArgumentsError(f"{CANCEL} takes {{run, reason}}", token=asked.link)
+        header = self._stores.runs.header(run)
+        if not any(is_same(asked.iss, one) for one in (header.requestor, moment.queue)):
+            raise InvalidClaimError(f"run {run} is not {asked.iss}'s", token=asked.link)
+        return {"run": run, "state": self._stores.runs.cancel(run, reason)}
+
+    def _revoke(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
+        authority = moment.validator.invocation(asked.data, brought.tokens, now=moment.now, revoked=moment.revoked)
+        found = read_revocation(authority, brought.tokens, moment.validator)
+        stores = self._stores
+        stores.revocations.add(found.revoked, found.expires)
+        ended = stores.leases.standing([found.revoked])
+        for lease in ended:
+            stores.users.drop(lease.user)
+            stores.leases.end(lease)
+        self._live = [each for each in self._live if each not in ended]
+        cancelled = [
+            header.run
+            for header in stores.runs.live()
+            if found.revoked in self._stands_on(header.invocation, header.push, header.grants)
+        ]
+        for run in cancelled:
+            stores.runs.cancel(run, f"Revoked: {found.revoked} has been revoked")
+        return {"revoked": found.revoked, "leases": len(ended), "runs": list(cancelled)}
+
+    def _stands_on(self, job: Link | None, push: Link | None, grants: Link | None) -> set[Link]:
+        if job is None or push is None or grants is None:
+            return set()
+        tokens = Container.read(self._stores.blocks.get(grants)).tokens
+        return {link for one in (job, push) if one in tokens for link in Invocation.parse(tokens[one]).prf}
+
+    def look_around(self, now: int) -> list[Lease]:
+        """End the leases whose time is over, delete users that no lease has; return the leases that ended."""
+        stores = self._stores
+        leases = stores.leases.all()
+        over = [lease for lease in leases if lease.until < now]
+        for lease in over:
+            stores.leases.end(lease)
+        self._live = [lease for lease in leases if lease.until >= now]
+        if stores.users.enforced:
+            used = {lease.user for lease in self._live}
+            for name in stores.users.names():
+                if name not in used:
+                    stores.users.drop(name)
+        return over
+
+    def _claim(self, request: str, invocations: Sequence[Invocation]) -> None:
+        keys = {each.replay_key: (each.exp or int(time())) + LEEWAY + 1 for each in invocations}
+        repeated = self._stores.replays.claim(request, keys)
+        if repeated is not None:
+            token = next(each.link for each in invocations if each.replay_key == repeated)
+            raise ReplayError("this invocation has come before", token=token)
+
+
+def run_of(job: Invocation) -> str:
+    """Return the id of the run that an invocation (8) asks for: one and the same however often it is opened."""
+    return sha256(job.token.body).hexdigest()[:_RUN_DIGITS]

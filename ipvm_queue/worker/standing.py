@@ -1,0 +1,241 @@
+"""A worker's standing on the queue: its pop, its lease, and the broker's user that it has for as long.
+
+The parent pops before anything is consumed, and again, with a fresh nonce, at a third of each lease; its processes
+read what it has from memory that they share. Nothing of it is on disk.
+"""
+
+from __future__ import annotations
+
+import struct
+from mmap import mmap
+from threading import Event, Lock, Thread
+from time import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from zlib import crc32
+
+from ipvm_queue.crypto import load_signer, open_sealed
+from ipvm_queue.errors import IpvmError, RefusedError, UnavailableError
+from ipvm_queue.ipld import decode, encode
+from ipvm_queue.observe import logger
+from ipvm_queue.queue import Grants, Proofs, Stall, establish
+from ipvm_queue.queue.counter import Counter
+from ipvm_queue.queue.requests import POP, hand_out, pop
+from ipvm_queue.store import Credentials, Current, Inbox, Keys, Registry, Revocations, connect, without_user
+from ipvm_queue.ucan import Container, Invocation
+from ipvm_queue.worker.authority import Authorities
+from ipvm_queue.worker.papers import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from celery import Celery
+
+    from ipvm_queue.crypto import Signer
+    from ipvm_queue.ipld import Link
+    from ipvm_queue.settings import Settings
+    from ipvm_queue.ucan import Validator
+    from ipvm_queue.worker.papers import Asked
+
+_log = logger(__name__)
+_SHARED_BYTES: Final = 256 * 1024
+_HEAD: Final = struct.Struct("<II")
+_shared = mmap(-1, _SHARED_BYTES)
+_TRIES: Final = 100
+_HAND_OUT_SECONDS: Final = 20.0
+
+
+class Held(NamedTuple):
+    """What a worker holds: its pop (10), the tokens sent with it, until when (Unix s), and its user and password."""
+
+    pop: bytes
+    tokens: bytes
+    until: int
+    user: str
+    password: str
+
+
+def share(held: Held) -> None:
+    """Let this worker's processes know what it holds."""
+    data = encode(list(held))
+    if len(data) + _HEAD.size > _SHARED_BYTES:
+        raise RefusedError("the worker's proofs are too many", rule="Malformed")
+    _shared[_HEAD.size : _HEAD.size + len(data)] = data
+    _shared[: _HEAD.size] = _HEAD.pack(len(data), crc32(data))
+
+
+def held() -> Held | None:
+    """Return what the worker of this process holds, None where it has popped nothing."""
+    for _ in range(_TRIES):  # the parent may be writing
+        size, check = _HEAD.unpack(_shared[: _HEAD.size])
+        if not size:
+            return None
+        data = _shared[_HEAD.size : _HEAD.size + size]
+        if crc32(data) == check:
+            return Held(*decode(data))
+    raise UnavailableError("what this worker holds cannot be read")
+
+
+def credentials() -> Credentials | None:
+    """Return the broker's user that the gate has made for this worker, None where it works as the URL says."""
+    found = held()
+    return None if found is None or not found.user else Credentials(found.user, found.password)
+
+
+_own: dict[str, str] = {}
+
+
+class Minted(Current):
+    """What Celery's connections authenticate with: the user that the gate has made for this worker."""
+
+    def __init__(self) -> None:
+        super().__init__(_own["url"], credentials)
+
+
+def enter_as_minted(app: Celery) -> None:
+    """Let this worker's connections be those of the user that the gate has made for it."""
+    _own["url"] = app.conf.broker_url
+    if credentials() is not None:
+        app.conf.broker_url = f"{without_user(app.conf.broker_url)}?credential_provider={__name__}.Minted"
+
+
+def broker(app: Celery) -> Any:
+    """Return a connection to the store for this worker, as the user that it has."""
+    return connect(_own.get("url") or app.conf.broker_url, retries=8, source=credentials)
+
+
+class Door:
+    """A worker before the gate, where it asks for work. Raises `RefusedError` without a chain that lets it pop."""
+
+    def __init__(self, settings: Settings, broker_url: str) -> None:
+        if settings.single_owner:
+            establish(settings)
+        self._signer = load_signer(settings.worker_key, create=True)
+        self._proofs = Proofs.load([settings.worker_proofs] if settings.worker_proofs.exists() else [])
+        self._redis = connect(broker_url, retries=8)
+        keys = Keys(settings.queue)
+        inbox = Inbox(self._redis, keys, max_bytes=settings.max_request_bytes)
+        self._counter = Counter(self._signer, self._proofs, inbox, Registry(self._redis, keys))
+
+    def pop(self, name: str, queues: list[str], slots: int) -> Held:
+        """Pop, and let this worker's processes know."""
+        known = self._proofs.subjects(self._signer.did, POP, now=int(time()))
+        if not known:
+            raise RefusedError(
+                f"no proof lets this worker, {self._signer.did}, pop from the queue",
+                hint=f"the queue's operator makes one: ipvm delegate {self._signer.did} --pop; IPVM_WORKER_PROOFS",
+                rule="InvalidClaim",
+            )
+        queue = known[0]
+        self._counter.trust(queue)
+        before = held()
+        stall = Stall(name, queues, slots, before.user if before else "")
+        asked = pop(self._signer, queue, self._proofs, stall, now=int(time()))
+        answer = self._counter.ask(asked)
+        match answer:
+            case {"lease": int() as until}:
+                found = self._take(asked.invocation, asked.container, until, answer, before)
+        share(found)
+        return found
+
+    def _take(
+        self, asked: Invocation, container: Container, until: int, answer: Mapping[str, Any], before: Held | None
+    ) -> Held:
+        user, secret = answer.get("user", ""), answer.get("secret")
+        password = ""
+        if secret is not None:
+            password = open_sealed(self._signer, secret).decode()
+        elif before is not None and before.user == user:
+            password = before.password
+        return Held(asked.data, container.write(), until, user, password)
+
+
+class Lease:
+    """Keeps a worker's lease: pops again in time, and says when that fails for good."""
+
+    def __init__(self, door: Door, stall: tuple[str, list[str], int], lost: Callable[[str], None]) -> None:
+        self._door = door
+        self._stall = stall
+        self._lost = lost
+        self._end = Event()
+        self._soon = Event()
+        self._held = door.pop(*stall)
+        Thread(target=self._keep, name="lease", daemon=True).start()
+
+    def stop(self) -> None:
+        """Keep it no longer."""
+        self._end.set()
+        self._soon.set()
+
+    def hurry(self) -> None:
+        """Pop again at once: the broker does not let this worker in any more."""
+        self._soon.set()
+
+    def _keep(self) -> None:
+        delay = 0.0
+        while not self._end.is_set():
+            left = self._held.until - time()
+            self._soon.wait(delay or max(0.2, left / 3))
+            self._soon.clear()
+            if self._end.is_set():
+                return
+            try:
+                self._held = self._door.pop(*self._stall)
+                delay = 0.0
+            except RefusedError as error:
+                self._lost(f"{error.fields.get('rule', error.code)}: {error.message}")
+                return
+            except IpvmError as error:
+                if time() >= self._held.until:
+                    self._lost(f"the lease is over, and the gate does not answer: {error.message}")
+                    return
+                _log.warning("the lease could not be renewed yet", reason=error.message)
+                delay = 1.0
+
+
+class ProcessGate:
+    """The gate as one of a worker's processes sees it (`authority.Gate`)."""
+
+    def __init__(self, signer: Signer, redis: Any, keys: Keys, max_bytes: int) -> None:
+        self._signer = signer
+        self._inbox = Inbox(redis, keys, max_bytes=max_bytes)
+        self._revocations = Revocations(redis, keys)
+        self._registry = Registry(redis, keys)
+        self._lock = Lock()
+        self._last: tuple[bytes, Standing] | None = None
+
+    def standing(self) -> Standing | None:
+        """Return the pop that this worker works under, None where it has none (any more)."""
+        found = held()
+        if found is None or found.until <= time():
+            return None
+        if self._last is None or self._last[0] != found.pop:
+            self._last = (found.pop, Standing(Invocation.parse(found.pop), Container.read(found.tokens).tokens))
+        return self._last[1]
+
+    def hand_out(self, run: str) -> bytes | None:
+        """Ask for a run to be handed to this worker; return the queue's answer, None where none came in time."""
+        standing = self.standing()
+        if standing is None:
+            return None
+        counter = Counter(self._signer, Proofs({}), self._inbox, self._registry, patience=_HAND_OUT_SECONDS)
+        counter.trust(standing.pop.sub)
+        asked = hand_out(self._signer, standing.pop.sub, run, standing.pop.link, now=int(time()))
+        try:
+            answer = counter.ask(asked).get("handout")
+        except IpvmError as error:
+            _log.warning("a run was not handed out", run=run, reason=error.message)
+            return None
+        return answer if isinstance(answer, bytes) else None
+
+    def revoked(self) -> frozenset[Link]:
+        """Return the CIDs of all revoked delegations."""
+        return self._revocations.all()
+
+
+def authorities(signer: Signer, redis: Any, keys: Keys, max_bytes: int) -> Authorities:
+    """Return a process's view of what runs it may work on."""
+
+    def grants(asked: Asked, validator: Validator) -> Grants:
+        return Grants(asked.tokens, asked.service, asked.job.iss, validator)
+
+    return Authorities(ProcessGate(signer, redis, keys, max_bytes), grants)
