@@ -14,6 +14,7 @@ from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.plan import Plan, compile_plan, load
 from ipvm_queue.queue import Proofs, WorkQueue, establish
 from ipvm_queue.queue.counter import Counter
+from ipvm_queue.queue.requests import GATE_QUEUE
 from ipvm_queue.run import Run, RunSummary, Stores, summarise
 from ipvm_queue.settings import Settings
 from ipvm_queue.store import Inbox, Keys, RedisActs, RedisBlocks, RedisReceipts, RedisRuns, Registry, connect
@@ -173,7 +174,11 @@ class Client:
 
     def workers(self) -> list[Worker]:
         """Return the workers that live."""
-        return self._registry.workers()
+        return [each for each in self._registry.workers() if GATE_QUEUE not in each.queues]
+
+    def gates(self) -> list[Worker]:
+        """Return the gates that serve."""
+        return [each for each in self._registry.workers() if GATE_QUEUE in each.queues]
 
     def close(self) -> None:
         """Let go of the broker, and of the embedded stack if this client held it."""

@@ -20,6 +20,7 @@ POP: Final = "/queue/pop"
 HAND_OUT: Final = "/queue/handout"
 CANCEL: Final = "/queue/cancel"
 PROXY_SIGN: Final = "/ucan/proxy/sign"
+GATE_QUEUE: Final = "ipvm.gate"  # the Celery queue that gates are known by; nothing is sent to it
 SECONDS: Final = 300  # how long a request is good, beside the difference of clocks
 
 

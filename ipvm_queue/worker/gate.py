@@ -17,7 +17,7 @@ from ipvm_queue.effects import is_private, safety_of
 from ipvm_queue.errors import IpvmError, UnavailableError
 from ipvm_queue.observe import logger
 from ipvm_queue.queue import Desk, Gate, Proofs, Stores, WorkQueue, establish
-from ipvm_queue.queue.requests import PROXY_SIGN
+from ipvm_queue.queue.requests import GATE_QUEUE, PROXY_SIGN
 from ipvm_queue.store import (
     Inbox,
     Keys,
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from ipvm_queue.settings import Settings
     from ipvm_queue.wasm import ModuleInfo
 
-GATE_QUEUE: Final = "ipvm.gate"
 _log = logger(__name__)
 _PATIENCE: Final = 1.0
 _REFUSED: Final = 78  # EX_CONFIG
