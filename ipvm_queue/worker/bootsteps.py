@@ -92,7 +92,7 @@ class TakeLease(bootsteps.StartStopStep):  # type: ignore[misc]
 class Presence(bootsteps.StartStopStep):  # type: ignore[misc]
     """Says every two seconds that this worker lives and what it consumes."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    requires: tuple[Any, ...] = ("celery.worker.consumer.tasks:Tasks",)
     key = "worker_key"  # whose DID it tells
 
     _timer: Any = None
