@@ -3,4 +3,4 @@
 from ipvm_queue.plan.compiler import Compiled, compile_plan
 from ipvm_queue.plan.model import COMMIT, EFFECT_QUEUE, WASM_QUEUE, Bounds, Node, Plan, load
 
-__all__ = ["EFFECT_QUEUE", "WASM_QUEUE", "Bounds", "Compiled", "Node", "Plan", "compile_plan", "load"]
+__all__ = ["COMMIT", "EFFECT_QUEUE", "WASM_QUEUE", "Bounds", "Compiled", "Node", "Plan", "compile_plan", "load"]

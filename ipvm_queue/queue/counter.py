@@ -65,8 +65,8 @@ class Counter:
         """The queue's DID; raises `RefusedError` where no proof says that the signer may push to it."""
         if self._queue is None:
             known = self._proofs.subjects(self._signer.did, requests.PUSH, now=int(time()))
-            if len(known) > 1:
-                said = self._registry.queue()
+            said = self._registry.queue() if len(known) > 1 else None
+            if said is not None:
                 known = [did for did in known if did == said]
             if not known:
                 raise RefusedError(

@@ -107,10 +107,18 @@ class Proofs:
         return self._broken or InvalidClaimError(f"no proof lets {audience} perform {command} on {subject}", hint=hint)
 
     def subjects(self, audience: str, command: str, *, now: int | None = None) -> list[str]:
-        """Return the subjects on which `audience` may perform `command`, in the order of their delegations."""
+        """Return the subjects on which `audience` may perform `command`.
+
+        Those come first whose delegations say that command and not just one above it.
+        """
         parsed = Command.parse(command)
         named = dict.fromkeys(each.sub for each in self.delegations if each.sub is not None)
-        return [sub for sub in named if next(self.chains(sub, audience, parsed, now=now), None) is not None]
+        found: dict[str, int] = {}
+        for subject in named:
+            chain = next(self.chains(subject, audience, parsed, now=now), None)
+            if chain is not None:
+                found[subject] = min(len(each.cmd.segments) for each in chain)
+        return sorted(found, key=lambda subject: -found[subject])
 
     @staticmethod
     def _holds(delegation: Delegation, now: int | None, revoked: Collection[Link]) -> bool:

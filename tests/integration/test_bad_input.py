@@ -63,7 +63,7 @@ REFUSED = {
     "negative gas": ({"a": job(maxGas=-5)}, "more than 0"),
     "negative time": ({"a": job(**{"ipvm/config": {"time": -1}})}, "more than 0"),
     "bad unit": ({"a": job(**{"ipvm/config": {"time": [3, "fortnights"]}})}, "fortnights"),
-    "an effect": ({"a": {"type": "ipvm/effect", "with": "dns://x.org?TYPE=TXT", "do": "crud/read"}}, "effect"),
+    "an effect": ({"a": {"type": "ipvm/effect", "with": "gopher://x.org", "do": "crud/read"}}, "gopher"),
     "a file that is not there": ({"a": job(**{"with": "file:nonesuch.wasm"})}, "nonesuch"),
     "a good job beside a bad one": ({"a": job(), "b": job(func="multiply")}, "multiply"),
 }

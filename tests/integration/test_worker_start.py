@@ -37,7 +37,7 @@ def test_pools_that_share_a_process_are_refused(idle):
     assert ended.returncode == CONFIGURATION
     assert "wasmtime" in ended.stderr
     assert "prefork" in ended.stderr
-    assert not idle.redis.hlen("{ipvm:tests}:workers")
+    assert not idle.redis.hexists("{ipvm:tests}:workers", "refused@tests")
 
 
 @pytest.mark.parametrize("setting", ["IPVM_WORKER_KEY", "IPVM_CACHE_DIR"])
@@ -52,7 +52,7 @@ def test_a_worker_that_could_run_nothing_does_not_start(idle, tmp_path, setting)
     assert setting in ended.stderr
     assert "below" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert not idle.redis.hlen("{ipvm:tests}:workers")
+    assert not idle.redis.hexists("{ipvm:tests}:workers", "refused@tests")
 
 
 def test_celerys_own_options_work(idle):
