@@ -8,7 +8,7 @@ from ipvm_queue.cli import exits, options
 from ipvm_queue.cli.answer import answer, line
 from ipvm_queue.cli.documents import named
 from ipvm_queue.cli.words import one_line, plural, say
-from ipvm_queue.errors import UnavailableError
+from ipvm_queue.errors import RefusedError, UnavailableError
 from ipvm_queue.ipld import Link
 from ipvm_queue.plan.canvas import compile_canvas
 from ipvm_queue.plan.draw import as_table, early_commits
@@ -28,7 +28,7 @@ def plan_of(document: Document, broker: str | None, key: Path | None, *, as_json
     """Print the plan of a document; where the broker is away, as a queue of the user's own would have it."""
     try:
         return _plan(document, broker, key, as_json=as_json)
-    except UnavailableError as error:
+    except (UnavailableError, RefusedError) as error:
         if options.settings(broker_url=broker).broker_url is None:
             raise
         say(f"planned without the broker: {error.message}\nTask CIDs are those of a queue of your own")

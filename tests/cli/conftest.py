@@ -53,6 +53,10 @@ def stack(tmp_path_factory):
         "IPVM_KEY": str(base / "user.pem"),
         "IPVM_WORKER_KEY": str(base / "worker.pem"),
         "IPVM_QUEUE_KEY": str(base / "queue.pem"),
+        "IPVM_SERVICE_KEY": str(base / "service.pem"),
+        "IPVM_PROOFS": str(base / "user.ucan"),
+        "IPVM_WORKER_PROOFS": str(base / "worker.ucan"),
+        "IPVM_QUEUE_PROOFS": str(base / "queue.ucan"),
     }
     names = {name.removeprefix("IPVM_").lower(): value for name, value in variables.items()}
     with Embedded.join(Settings(**names)):

@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 from commands import BIN, PIPELINE, ROOT
 from processes import processes, wait_until_gone
-
-from ipvm_queue.embedded import Embedded
-from ipvm_queue.settings import Settings
+from stack import Stack
 
 pytestmark = pytest.mark.integration
 
@@ -24,10 +22,28 @@ FAULTS = ROOT / "examples" / "guests" / "faults.wasm"
 
 
 @pytest.fixture(scope="session")
-def idle(tmp_path_factory):
-    """Give the address of a broker that has no workers."""
-    with Embedded.join(Settings(data_dir=tmp_path_factory.mktemp("idle")), workers=False) as stack:
-        yield stack.broker_url
+def no_workers(tmp_path_factory):
+    """Keep a broker and a gate, and no worker, for the session."""
+    stack = Stack(tmp_path_factory.mktemp("idle"), queue="default")
+    try:
+        stack.start_valkey()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def idle(no_workers, monkeypatch):
+    """Give the address of a broker that has a gate and no workers, to a user whom the gate lets in."""
+    return enter(no_workers, monkeypatch)
+
+
+def enter(stack, monkeypatch):
+    """Let the commands of a test use the keys and proofs of a stack; return its broker's address."""
+    for name, value in stack.settings.environment().items():
+        if name != "IPVM_BROKER_URL":
+            monkeypatch.setenv(name, value)
+    return stack.url
 
 
 def faulty(**jobs):
@@ -221,12 +237,15 @@ def test_an_interrupt_says_that_the_run_goes_on(begin, idle):
     assert out == ""
 
 
-def test_a_broker_that_dies_while_waiting_ends_with_six(begin, tmp_path):
+def test_a_broker_that_dies_while_waiting_ends_with_six(begin, tmp_path, monkeypatch):
     """The broker goes away in the middle of a wait: exit code 6 in bounded time, and no traceback."""
-    stack = Embedded.join(Settings(data_dir=tmp_path / "doomed"), workers=False)
-    waiting = begin("ipvm-submit", PIPELINE, "--broker", stack.broker_url)
-    waiting.stderr.readline()
-    stack.close()
+    stack = Stack(tmp_path / "doomed", queue="default")
+    try:
+        stack.start_valkey()
+        waiting = begin("ipvm-submit", PIPELINE, "--broker", enter(stack, monkeypatch))
+        waiting.stderr.readline()
+    finally:
+        stack.stop()
     _, err = waiting.communicate(timeout=60)
 
     assert waiting.returncode == 6

@@ -25,9 +25,10 @@ def test_slots_add_up_over_live_workers(stack):
     assert [worker.name for worker in registry.workers()] == ["one@a"]
 
 
-def test_the_first_did_stays(stack):
-    """A queue has one DID: whoever asks later learns the first."""
+def test_the_gate_says_whose_the_queue_is(stack):
+    """A queue has the DID that its gate has said last; before that, none."""
     registry = Registry(connect(stack.url), Keys("subject"))
 
-    assert registry.subject("did:key:first") == "did:key:first"
-    assert registry.subject("did:key:second") == "did:key:first"
+    assert registry.queue() is None
+    registry.establish("did:key:first")
+    assert registry.queue() == "did:key:first"
