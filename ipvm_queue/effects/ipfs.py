@@ -56,10 +56,12 @@ def wrong_cid(uri: str, args: Mapping[str, Any]) -> str | None:
 
 
 def find_block(context: Context, cid: Link, call: Call, family: str) -> tuple[bytes, str]:
-    """Return a block and who gave it (`store`, or a host).
+    """Return a block and who gave it (`store`, `cid` where the CID itself holds the block, or a host).
 
     Raises `EffectError`: what `fetch` raises, `hash` where bytes came that are not the block's, `too-large`.
     """
+    if cid.inline is not None:
+        return _bounded(cid.inline, call.max_bytes, family), "cid"
     try:
         data = context.blocks.get(cid)
     except MissingBlockError:
@@ -123,6 +125,8 @@ def _from_car(context: Context, root: Link, call: Call, family: str) -> tuple[di
     """
     blocks: dict[Link, bytes] = {}
     gateways = context.config("ipfs").get("gateways", ())
+    if root.inline is not None:
+        return blocks, ""
     try:
         context.blocks.get(root)
     except BlockError:

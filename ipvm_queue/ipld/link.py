@@ -84,6 +84,14 @@ class Link:
         return _fields(self.bytes)[1]
 
     @property
+    def inline(self) -> _Bytes | None:
+        """The block itself, where the CID holds it (the identity "hash"); None where it does not."""
+        if self.is_sha256:
+            return None
+        _, _, function, _, start = _fields(self.bytes)
+        return self.bytes[start:] if function == _IDENTITY else None
+
+    @property
     def is_sha256(self) -> bool:
         """Whether this is a CIDv1 of sha2-256."""
         return len(self.bytes) == _V1_SHA256_LENGTH and self.bytes[2:4] == _SHA256 and self.bytes[0] == 1

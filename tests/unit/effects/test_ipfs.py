@@ -49,6 +49,15 @@ def test_a_block_of_the_queue_is_asked_of_nobody(gateway):
     assert gateway.asked == []
 
 
+def test_a_cid_that_holds_its_block_is_asked_of_nobody(gateway):
+    """An identity CID is its own block."""
+    outcome = run(given(gateway.url), f"ipfs://{Link(bytes([1, 0x55, 0, 5]) + b'hello')}", "crud/read")
+
+    assert (outcome.out, outcome.evidence["from"]) == ({"ok": b"hello"}, "cid")
+    assert gateway.asked == []
+    assert CID.inline is None
+
+
 def test_dag_cbor_comes_out_as_its_value():
     """What the CID says to be DAG-CBOR is read, strictly."""
     context = given()
