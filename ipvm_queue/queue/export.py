@@ -1,0 +1,120 @@
+"""Gathering a bundle: from receipts down to everything that they hang on, as the store has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ipvm_queue.errors import LimitError, UsageError
+from ipvm_queue.ipld import Link, decode
+from ipvm_queue.queue.members import MAX_BYTES, MAX_MEMBERS
+from ipvm_queue.ucan import Container, Delegation, Invocation, Token, read
+from ipvm_queue.ucan.proof import is_same
+from ipvm_queue.ucan.token import DELEGATION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+class Blocks(Protocol):
+    """Where blocks are."""
+
+    def get(self, cid: Link) -> bytes:
+        """Return a block's bytes; raises `MissingBlockError`."""
+
+
+class Asked(NamedTuple):
+    """A job that receipts were asked for with: the CIDs of its invocation (8) and of the container it came in."""
+
+    invocation: Link
+    sent: Link
+
+
+def export(
+    receipts: Iterable[Link],
+    blocks: Blocks,
+    attestation: Callable[[Link], Link | None],
+    asked: Asked | None = None,
+) -> bytes:
+    """Return the bundle of some receipts, and of those that they rest on, as a container.
+
+    `attestation` gives the CID of the token (13s) that says a receipt in the service's name; `asked` is the job that
+    they are the answer to, where another job's receipts stand in for its own. Raises `UsageError` for a receipt of a
+    run that came through no gate, `MissingBlockError` where something has lapsed, `LimitError` for a bundle too large.
+    """
+    gathering = _Gathering(blocks, attestation)
+    ahead = list(receipts)
+    for link in ahead:  # it grows while it is walked
+        if link not in gathering.members:
+            ahead.extend(gathering.receipt(link))
+    if asked is not None:
+        gathering.sent(asked.sent, [asked.invocation])
+    return Container(gathering.members).write()
+
+
+class _Gathering:
+    def __init__(self, blocks: Blocks, attestation: Callable[[Link], Link | None]) -> None:
+        self.members: dict[Link, bytes] = {}
+        self._blocks = blocks
+        self._attestation = attestation
+        self._size = 0
+
+    def receipt(self, link: Link) -> list[Link]:
+        """Take a receipt in with what it hangs on; return those that it rests on."""
+        receipt = read(self._take(link), trusted=True)
+        said = self._attestation(link)
+        if said is None or receipt.cause is None:
+            raise UsageError(
+                f"the receipt {link} is of a run that came through no gate: nothing says it in a service's name",
+                hint="run the job again: ipvm memo forget TASK lets it be computed anew",
+            )
+        self._invocation(said)
+        if receipt.cause not in self.members:
+            self._hand_out(receipt.cause)
+        if isinstance(receipt.out, Link):
+            self._take(receipt.out)
+        under = receipt.meta.get("under", [])
+        return [*decode(self._take(under))] if isinstance(under, Link) else [*under]
+
+    def sent(self, container: Link, wanted: list[Link]) -> None:
+        """Take in some of the invocations that were sent to the gate together, their document, and the delegations."""
+        tokens = Container.read(self._blocks.get(container)).tokens
+        for link in wanted:
+            invocation = Invocation.parse(self._add(link, tokens[link]))
+            for proof in invocation.prf:
+                self._add(proof, tokens[proof])
+            document = invocation.args.get("job")
+            if isinstance(document, Link):
+                self._take(document)
+                self._add_all(tokens, invocation.sub)
+
+    def _add_all(self, tokens: Mapping[Link, bytes], subject: str) -> None:
+        for link, data in tokens.items():
+            if Token.open(data).kind == DELEGATION:
+                about = Delegation.parse(data).sub
+                if about is None or is_same(about, subject):
+                    self._add(link, data)
+
+    def _hand_out(self, link: Link) -> None:
+        receipt = read(self._take(link), trusted=True)
+        match receipt.out, receipt.meta.get("sent"):
+            case {"ok": {"inv": Link() as job, "push": Link() as push, "pop": Link() as pop}}, Link() as sent:
+                self._invocation(pop)
+                self.sent(sent, [job, push])
+            case _:
+                raise UsageError(f"{link} is no hand-out that says what was sent with the job")
+
+    def _invocation(self, link: Link) -> None:
+        if link not in self.members:
+            for proof in Invocation.parse(self._take(link)).prf:
+                self._take(proof)
+
+    def _take(self, link: Link) -> bytes:
+        return self.members.get(link) or self._add(link, self._blocks.get(link))
+
+    def _add(self, link: Link, data: bytes) -> bytes:
+        if link not in self.members:
+            self.members[link] = data
+            self._size += len(data)
+            if self._size > MAX_BYTES or len(self.members) > MAX_MEMBERS:
+                raise LimitError(f"a bundle has at most {MAX_BYTES} bytes and {MAX_MEMBERS} members")
+        return data
