@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from principals import NOW, principal
 
+from ipvm_queue.effects import is_private, safety_of
 from ipvm_queue.ipld import DAG_CBOR, Link, cid_of, encode
 from ipvm_queue.plan import compile_plan
+from ipvm_queue.queue.desk import run_of
+from ipvm_queue.queue.recompute import Registry
 from ipvm_queue.ucan import Container, Delegation, Invocation, issue, resolve, task_link
 from ipvm_queue.workflow import read, sign, to_document
 
@@ -13,6 +16,7 @@ Q, S, W, U, MALLORY = map(principal, ("queue", "service", "worker", "user", "mal
 OTHER_WORKER = principal("another worker")
 MODULE = Link.of(b"a module")
 LONG = NOW + 86400
+REGISTRY = Registry(safety_of, is_private)
 SEEN = {"lease": NOW + 120}
 
 
@@ -49,7 +53,10 @@ class World:
         self._add("10", lambda t: inv(worker, queue, "/queue/pop", stall, t["3"]))
         names = {name: self.tokens[number].link for name, number in (("inv", "8"), ("push", "9"), ("pop", "10"))}
         self._add("11", lambda t: Invocation.parse(issue(queue, t["10"].task, {"ok": names}, SEEN, NOW + 1)[1]))
-        self.plan = compile_plan(read(self.document), queue.did, link, S.did).plan
+        seed = run_of(self.tokens["8"]).encode()
+        self.plan = compile_plan(
+            read(self.document), queue.did, link, S.did, safety=safety_of, private=is_private, seed=seed
+        ).plan
         self.receipts, self.words, self.blocks, self.results = {}, {}, [], {}
         for node in self.plan:
             self._run(node)

@@ -15,7 +15,7 @@ from ipvm_queue.ipld import Link
 from ipvm_queue.queue import entitled
 from ipvm_queue.queue.grants import Grants
 from ipvm_queue.queue.members import Members
-from ipvm_queue.queue.recompute import Job, Known, Match, read_job
+from ipvm_queue.queue.recompute import Job, Known, Match, Registry, read_job
 from ipvm_queue.queue.requests import PROXY_SIGN, RUN
 from ipvm_queue.queue.verdict import Finding, Flaw, Report, Step, Verdict, verdict_of
 from ipvm_queue.ucan import UcanError
@@ -32,15 +32,17 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 
-def verify(data: bytes, asked: bytes | Link | None = None) -> Report:
+def verify(data: bytes, registry: Registry, asked: bytes | Link | None = None) -> Report:
     """Return what is to be said of a bundle; raises `MalformedError` for bytes that are no container.
 
+    `registry` says of effects what the queue's own does, for jobs are compiled again (`effects.safety_of`,
+    `effects.is_private`).
     `asked` is the job's invocation (8) whose answer the bundle is to be, as its bytes or its CID. With its bytes the
     reader believes nobody but himself and the service that it names.
     """
     members = Members(data)
     mine = members.add(asked).link if isinstance(asked, bytes) else asked
-    return _Reader(members, mine).report()
+    return _Reader(members, registry, mine).report()
 
 
 class _Case:
@@ -72,10 +74,11 @@ class _Case:
 
 
 class _Reader:
-    def __init__(self, members: Members, mine: Link | None) -> None:
+    def __init__(self, members: Members, registry: Registry, mine: Link | None) -> None:
         self._members = members
+        self._registry = registry
         self._mine = mine
-        self._jobs: dict[tuple[Link, str, str, str], Job] = {}
+        self._jobs: dict[tuple[Link, str], Job] = {}
         self._powers: dict[tuple[str, str], Grants] = {}
         self._saying: dict[Link, list[Invocation]] = defaultdict(list)
         self._cases: dict[Link, _Case] = {}
@@ -198,14 +201,14 @@ class _Reader:
     def _job(self, case: _Case) -> str:
         handed, service = _found(case.handed), _found(case.word).invocation.sub
         authority, document = case.job = entitled.job(self._members, handed, service)
-        case.compiled = self._compiled(document, authority.invocation.iss, handed.receipt.iss, service)
+        case.compiled = self._compiled(authority.invocation, document, handed.receipt.iss)
         return f"by {authority.invocation.iss}, of the document {document}"
 
-    def _compiled(self, document: Link, requestor: str, queue: str, service: str) -> Job:
-        key = (document, requestor, queue, service)
+    def _compiled(self, asked: Invocation, document: Link, queue: str) -> Job:
+        key = (asked.link, queue)
         if key not in self._jobs:
             block = self._members.block(document, "the job's document")
-            self._jobs[key] = read_job(block, document, requestor=requestor, queue=queue, service=service)
+            self._jobs[key] = read_job(block, document, asked, queue, self._registry)
         return self._jobs[key]
 
     def _task(self, case: _Case) -> str:
@@ -235,11 +238,9 @@ class _Reader:
         key = (job.sub, job.iss)
         if key not in self._powers:
             self._powers[key] = Grants(self._members.about(job.sub), *key, self._members.validator)
-        for node, args in _found(case.matches):
-            if args is None:
-                return "it did not run"
+        for node, args, resolved in _found(case.matches):
             try:
-                self._powers[key].allow(node.command, args, now=at, revoked=())
+                self._powers[key].allow(node.command, args, now=at, revoked=(), promises=not resolved)
             except UcanError as error:
                 raise Flaw(verdict_of(error), f"{node.command}: {error.message} ({error.name})") from error
         return f"{job.iss} may have it done"
@@ -279,7 +280,7 @@ class _Reader:
                 by_queue[_found(case.handed).receipt.iss].append(case)
         found: dict[Link, list[str]] = {}
         for queue, cases in by_queue.items():
-            job = self._compiled(document, asked.iss, queue, asked.executor)
+            job = self._compiled(asked, document, queue)
             for link, nodes in job.labels(case.known for case in cases).items():
                 own = _found(self._cases[link].handed).job == mine
                 if labels := [node.label for node in nodes if own or node.pure]:

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipvm_queue.errors import DocumentError
 from ipvm_queue.ipld import Link, encode
 from ipvm_queue.plan import compile_plan
+from ipvm_queue.queue.desk import run_of
 from ipvm_queue.queue.verdict import Flaw, Verdict
 from ipvm_queue.ucan import PromiseError, resolve, task_link
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.workflow import DocumentLimits, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Node, Plan
+    from ipvm_queue.ucan import Invocation
+    from ipvm_queue.workflow import Task
+    from ipvm_queue.workflow.safety import Safety
 
 _LIMITS: Final = DocumentLimits()
 
@@ -32,10 +36,18 @@ class Known(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A task that a receipt answers, and its args with every promise resolved; None for one that did not run."""
+    """A task that a receipt answers, its args, and whether every promise in them is resolved."""
 
     node: Node
     args: Value
+    resolved: bool = True
+
+
+class Registry(NamedTuple):
+    """What jobs are compiled with: how dangerous a task is to do again, and whether an effect's result is secret."""
+
+    safety: Callable[[Task], Safety]
+    private: Callable[[Task], bool]
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,7 @@ class Job:
         """Return the tasks whose receipt has this `ran`, given its inputs' receipts.
 
         A task with promises that did not run (a promise was on the wrong branch, a branch was not taken) is answered by
-        an error under the address that has the promises.
+        an error under the address that has the promises; one whose args have secrets in them is known by that alone.
         """
         found = [Match(node, node.args) for node in self.static.get(ran, ())]
         known = {address: each for each in inputs for address in each.addresses}
@@ -61,9 +73,10 @@ class Job:
                     args = _resolved(node, known)
                     if args is not None and self._task(node, args) == ran:
                         found.append(Match(node, args))
-        if not found and "error" in result:
-            found = [Match(node, None) for node in self.promised.get(ran, ())]
-        return found
+        if found:
+            return found
+        promised = self.promised.get(ran, ())
+        return [Match(node, node.args, resolved=False) for node in promised if "error" in result or self._veiled(node)]
 
     def labels(self, known: Iterable[Known]) -> dict[Link, list[Node]]:
         """Return the tasks of this job that receipts answer, whatever job they were made for, by receipt."""
@@ -82,19 +95,28 @@ class Job:
                 found[answer.receipt].append(node)
         return found
 
+    def _veiled(self, node: Node) -> bool:
+        """Whether secrets are among the args: a CID of those could be guessed from, so that there is none."""
+        return any(self.plan.node(source).secret for source, _ in node.inputs)
+
     def _task(self, node: Node, args: Value) -> Link:
         return task_link(self.plan.subject_of(node), node.command, args, node.nonce)
 
 
-def read_job(document: Value, link: Link, *, requestor: str, queue: str, service: str) -> Job:
-    """Return a compiled job; raises a `Flaw` for a document that is none, or is not signed by `requestor`."""
+def read_job(document: Value, link: Link, asked: Invocation, queue: str, registry: Registry) -> Job:
+    """Return the job of an invocation (8), compiled as `queue` does; `document` is the block that it names by `link`.
+
+    Raises a `Flaw` for a document that is none, or is not signed by who invoked it.
+    """
     try:
         workflow = read(encode(document), limits=_LIMITS)
         if workflow.signature is None:
             raise Flaw(Verdict.MALFORMED, f"the document {link} is not signed")
-        if not is_same(workflow.signature.issuer, requestor):
-            raise Flaw(Verdict.SWAPPED, f"the document is {workflow.signature.issuer}'s, the job is {requestor}'s")
-        plan = compile_plan(workflow, queue, link, service).plan
+        if not is_same(workflow.signature.issuer, asked.iss):
+            raise Flaw(Verdict.SWAPPED, f"the document is {workflow.signature.issuer}'s, the job is {asked.iss}'s")
+        safety, private = registry
+        seed = run_of(asked).encode()
+        plan = compile_plan(workflow, queue, link, asked.executor, safety=safety, private=private, seed=seed).plan
     except DocumentError as error:
         raise Flaw(Verdict.MALFORMED, f"the document {link}: {error.message}") from error
     static: dict[Link, list[Node]] = defaultdict(list)
