@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Self
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.effects import is_private, safety_of
+from ipvm_queue.errors import UsageError
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.plan import Plan, compile_plan, load
 from ipvm_queue.queue import Proofs, WorkQueue, establish
 from ipvm_queue.queue.counter import Counter
+from ipvm_queue.queue.export import Asked, export
 from ipvm_queue.queue.requests import GATE_QUEUE
 from ipvm_queue.run import Run, RunSummary, Stores, summarise
 from ipvm_queue.settings import Settings
@@ -171,6 +173,20 @@ class Client:
     def runs(self, limit: int = 100) -> list[RunSummary]:
         """Return the runs opened last, newest first."""
         return [summarise(header) for header in self._runs.recent(limit)]
+
+    def bundle(self, receipts: Iterable[Link], run: str | None = None) -> bytes:
+        """Return receipts with all that it takes to verify them offline (`queue.bundle.verify`), as a container.
+
+        With `run` its job is in it, which they answer. Raises `UsageError` for what came through no gate,
+        `MissingBlockError` where something has lapsed.
+        """
+        asked = None
+        if run is not None:
+            header = self._runs.header(run)
+            if header.invocation is None or header.grants is None:
+                raise UsageError(f"run {run} came through no gate: nothing says its receipts in a service's name")
+            asked = Asked(header.invocation, header.grants)
+        return export(receipts, self.blocks, self._runs.attestation, asked)
 
     def workers(self) -> list[Worker]:
         """Return the workers that live."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ipvm_queue.cli import options
 from ipvm_queue.cli.answer import answer, brief, line
-from ipvm_queue.errors import IpvmError
+from ipvm_queue.errors import IpvmError, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ipvm_queue.client import Client
     from ipvm_queue.ipld import Link, Value
     from ipvm_queue.ucan import Receipt
@@ -47,16 +46,77 @@ def get(cid: Link, broker: str | None, key: Path | None, *, as_json: bool) -> No
 
 
 @receipt.command()
-@CID
+@click.argument("what", metavar="CID|BUNDLE", help="A receipt's CID, or that of its Task; or a bundle's file.")
 @options.connecting
 @click.option("--rerun", metavar="RUN", help="Run the pure Task again, here, with the inputs that it had in RUN.")
-def verify(cid: Link, broker: str | None, key: Path | None, rerun: str | None, *, as_json: bool) -> None:
-    """Check a receipt's CID and signature, and its result.
+@click.option("--for", "asked", metavar="INVOCATION", help="Your job's invocation: its CID, its file or its base64.")
+def verify(
+    what: str, broker: str | None, key: Path | None, rerun: str | None, asked: str | None, *, as_json: bool
+) -> int:
+    """Check a receipt's CID and signature, and its result; or a bundle, offline.
 
     The block of a large result is checked too. --rerun runs the Task again.
 
-    Example: ipvm receipt verify bafyrei... --rerun 1f3a
+    A bundle (of ipvm receipt export) is checked step by step with no network and no broker: who signed, whom the
+    service lets sign, that the queue handed the job to this worker, who had asked for it, and that the Task is one of
+    the job's. What it proves is that the worker was entitled when the job was handed to it, unless something had been
+    revoked. With --for it must also answer that job, which has to be yours: then no other part of it is believed.
+
+    Example: ipvm receipt verify result.ucan --for bafyrei...
     """
+    if Path(what).is_file() or what == "-":
+        from ipvm_queue.cli.bundles import check
+
+        if rerun is not None:
+            raise UsageError("a bundle is checked offline; --rerun needs the run's inputs", hint="give a CID")
+        return check(what, asked, as_json=as_json)
+    if asked is not None:
+        raise UsageError("--for goes with a bundle's file", hint="ipvm receipt export CID -o result.ucan")
+    return _verify_stored(_cid(what), broker, key, rerun, as_json=as_json)
+
+
+@receipt.command()
+@click.argument("cids", metavar="[CID]...", nargs=-1, type=options.Cid(), help="Receipts, or Tasks that have one.")
+@options.connecting
+@click.option("--run", "run_id", metavar="RUN", help="Of this run: with its job, and if no CID is given all results.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to; default: standard output.")
+def export(
+    cids: tuple[Link, ...],
+    broker: str | None,
+    key: Path | None,
+    run_id: str | None,
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Write a bundle: receipts with all that is needed to verify them offline.
+
+    In it are the receipts that these rest on, every token between the requestor and the worker, the signed job, and
+    large results. Whoever gets it can read the job. With --run the run's own job is in it, of which some tasks may
+    have been computed for another.
+
+    Example: ipvm receipt export bafyrei... -o result.ucan
+    """
+    from ipvm_queue.cli.bundles import collect, put
+
+    if not cids and run_id is None:
+        raise UsageError("which receipts?", hint="name them by CID, or a run with --run")
+    with options.connected(broker, key) as client:
+        data, links = collect(client, cids, run_id)
+    put(data, links, output, as_json=as_json)
+
+
+def _cid(text: str) -> Link:
+    from ipvm_queue.errors import CodecError
+    from ipvm_queue.ipld import Link
+
+    try:
+        return Link.parse(text)
+    except CodecError as error:
+        raise UsageError(f"{text[:80]!r} is neither a file nor a CID: {error.message}", hint=error.hint) from error
+
+
+def _verify_stored(cid: Link, broker: str | None, key: Path | None, rerun: str | None, *, as_json: bool) -> int:
     with options.connected(broker, key) as client:
         found = find(client, cid)
         out = result(client, found)
@@ -73,6 +133,7 @@ def verify(cid: Link, broker: str | None, key: Path | None, rerun: str | None, *
                 )
             checked.append("rerun")
     _print(found, out, {"valid": True, "checked": checked}, as_json=as_json)
+    return 0
 
 
 def find(client: Client, cid: Link) -> Receipt:

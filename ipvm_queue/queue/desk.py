@@ -137,7 +137,7 @@ class Desk:
             push=accepted.push.link,
             tokens=brought.container,
             document=document,
-            handed=self._handed(accepted, compiled.plan.queues, moment.now),
+            handed=self._handed(accepted, compiled.plan.queues, Link.of(brought.container), moment.now),
         )
         self._stores.work.open(run, compiled, papers, {cid: data for cid, data in blocks.items() if data != document})
         return {"run": run, "plan": compiled.plan.link, "inv": accepted.job.link}
@@ -158,16 +158,17 @@ class Desk:
             raise MalformedError("the job is not the DAG-CBOR of {header, jobs, signature}", token=accepted.job.link)
         return workflow
 
-    def _handed(self, accepted: Push, queues: Sequence[str], now: int) -> dict[Link, bytes]:
+    def _handed(self, accepted: Push, queues: Sequence[str], sent: Link, now: int) -> dict[Link, bytes]:
         """Return hand-outs (11) of a run to the workers that are there, where they are not too many."""
         fit = [lease for lease in self._live if lease.until > now and not set(lease.queues).isdisjoint(queues)]
         if len(fit) > _MOST_HANDED:
             return {}
-        return {lease.pop: self._hand(accepted.job.link, accepted.push.link, lease, now) for lease in fit}
+        return {lease.pop: self._hand(accepted.job.link, accepted.push.link, sent, lease, now) for lease in fit}
 
-    def _hand(self, job: Link, push: Link, lease: Lease, now: int) -> bytes:
+    def _hand(self, job: Link, push: Link, sent: Link, lease: Lease, now: int) -> bytes:
+        """Return a hand-out (11); `sent` is the container that 8 and 9 came in, where a reader finds what they need."""
         out: Value = {"ok": {"inv": job, "push": push, "pop": lease.pop}}
-        return issue(self._signer, lease.task, out, {"lease": lease.until}, now)[1]
+        return issue(self._signer, lease.task, out, {"lease": lease.until, "sent": sent}, now)[1]
 
     # 10 and 11: workers
 
@@ -211,11 +212,11 @@ class Desk:
         if lease is None or lease.worker != asked.iss or lease.until <= moment.now:
             raise InvalidClaimError(f"{asked.iss} has no lease by {pop}", hint="pop again", token=asked.link)
         header = self._stores.runs.header(run)
-        if header.status != "running" or header.invocation is None or header.push is None:
+        if header.status != "running" or not header.invocation or not header.push or not header.grants:
             raise UsageError(f"run {run} is {header.status}: there is nothing to hand out")
         if set(lease.queues).isdisjoint(self._stores.runs.queues(run)):
             raise InvalidClaimError(f"run {run} has no work on the queues of this lease", token=asked.link)
-        data = self._hand(header.invocation, header.push, lease, moment.now)
+        data = self._hand(header.invocation, header.push, header.grants, lease, moment.now)
         self._stores.runs.hand(run, pop, data)
         return {"handout": data}
 

@@ -68,7 +68,11 @@ class WorkQueue:
         )
 
     def open(self, run: str, compiled: Compiled, papers: Filed, blocks: Mapping[Link, bytes]) -> bool:
-        """Release what waits for nothing; False where the run is open already. `blocks` are what the job brings."""
+        """Release what waits for nothing; False where the run is open already. `blocks` are what the job brings.
+
+        They stay as long as blocks do, and so do the document and the tokens: with them receipts are verified long
+        after the run is forgotten.
+        """
         plan, pages = compiled
         opening = replace(
             self._opening(plan, papers.requestor),
@@ -78,13 +82,13 @@ class WorkQueue:
             grants=Link.of(papers.tokens),
             handed=papers.handed,
         )
-        own = {plan.document: papers.document, plan.link: plan.data, Link.of(papers.tokens): papers.tokens}
+        kept = {**blocks, plan.document: papers.document, Link.of(papers.tokens): papers.tokens}
         return self._runs.open(
             run,
             opening,
             lifetime=self._run_lifetime,
-            blocks={**pages, **own},
-            stage=lambda pipeline: self._blocks.stage(pipeline, blocks),
+            blocks={**pages, plan.link: plan.data},
+            stage=lambda pipeline: self._blocks.stage(pipeline, kept),
         )
 
     def resume(self, run: str, plan: Plan, requestor: str) -> None:
