@@ -26,7 +26,7 @@ WARM_UP_TASKS = 64
 
 
 class Ipvm:
-    """One `celery -A workers.wasm worker` with two prefork children, on a Valkey and with a key of its own."""
+    """A gate, and one `celery -A workers.wasm worker` with two prefork children, on a Valkey and with keys of their own."""
 
     name = "ipvm"
 
@@ -40,26 +40,10 @@ class Ipvm:
             "XDG_DATA_HOME": self._home.name,
             "IPVM_MAX_DOCUMENT_BYTES": str(64 << 20),
             "IPVM_EVENTS": "false",  # as plain Celery's are, until somebody watches
+            "IPVM_SINGLE_OWNER": "true",
         }
-        self._worker = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "celery",
-                "-A",
-                "workers.wasm",
-                "worker",
-                "-P",
-                "prefork",
-                "-c",
-                "2",
-                "-l",
-                "WARNING",
-            ],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=sys.stderr,
-        )
+        self._gate = self._start("workers.gate", "-P", "solo")
+        self._worker = self._start("workers.wasm", "-P", "prefork", "-c", "2")
         self._client = Client(self.broker.url)
         self._scalars = str(self._client.blocks.put(guest.SCALARS))
         self._total = str(self._client.blocks.put(guest.TOTAL))
@@ -67,27 +51,33 @@ class Ipvm:
             self.run(shapes.reduce(WARM_UP_TASKS), 60)
         return self
 
+    @staticmethod
+    def _start(program: str, *options: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "celery", "-A", program, "worker", *options, "-l", "WARNING"]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=sys.stderr)
+
     def __exit__(self, *_: object) -> None:
         self._client.close()
-        self._worker.terminate()
-        try:
-            self._worker.wait(40)
-        except subprocess.TimeoutExpired:
-            self._worker.kill()
-            self._worker.wait()
+        for process in (self._worker, self._gate):
+            process.terminate()
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         self.broker.__exit__()
         self._home.cleanup()
 
     def pids(self) -> list[int]:
-        """List the worker and its children."""
-        return family(self._worker.pid)
+        """List the worker, its children and the gate."""
+        return [*family(self._worker.pid), *family(self._gate.pid)]
 
     def consumed(self) -> int:
         """Ask the worker how many messages it has taken."""
         from ipvm_queue.worker import make_app
 
-        (stats,) = make_app().control.inspect(timeout=5).stats().values()
-        return sum(stats["total"].values())
+        told = make_app().control.inspect(timeout=5).stats().values()
+        return sum(sum(stats["total"].values()) for stats in told)
 
     def prepare(self, shape: Shape) -> dict:
         """Write the job document of a shape."""
