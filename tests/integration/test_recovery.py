@@ -82,7 +82,7 @@ def test_a_task_that_kills_its_process_ends_as_crashed(queue):
 
     going.wait(60)
     assert going["bad"].error["code"] == "runner/crashed"
-    assert len(killed) == 2
+    assert len(killed) in (2, 3)  # a third where a lease lapses before the second death is told
     assert [base + i for i in range(40)] == [going[f"t{i}"].ok for i in range(40)]
     assert going["uses"].error["reason"] == "branch mismatch"
     other = client.submit({"a": add(base, 99)}).wait(60)
