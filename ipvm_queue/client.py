@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.effects import is_private, safety_of
-from ipvm_queue.errors import UsageError
+from ipvm_queue.errors import RefusedError, UsageError
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.plan import Plan, compile_plan, load
 from ipvm_queue.queue import Proofs, WorkQueue, establish
@@ -24,7 +24,7 @@ from ipvm_queue.submission import ModuleBook, bring_files, complete
 from ipvm_queue.workflow import DocumentLimits, Workflow, read, sign, to_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ipvm_queue.crypto import Signer
     from ipvm_queue.ipld import Value
@@ -39,7 +39,8 @@ class Client:
 
     Without a broker URL (argument or settings) the embedded stack is joined, or started for the time of the client.
     `signer` is who asks; by default the user's own key, made at first use. `proofs` are container files of delegations
-    beside those of the settings: by them the queue lets the signer in. Every method raises `UnavailableError` where no
+    beside those of the settings: by them the queue lets the signer in. `waiting` is told, in words, when the gate keeps
+    one waiting. Every method raises `UnavailableError` where no
     broker answers.
     """
 
@@ -50,6 +51,7 @@ class Client:
         signer: Signer | None = None,
         settings: Settings | None = None,
         proofs: Iterable[Path] = (),
+        waiting: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings or Settings(broker_url=broker_url)
         self._signer = signer
@@ -71,6 +73,7 @@ class Client:
         self._inbox = Inbox(redis, keys, max_bytes=self.settings.max_request_bytes)
         self._modules: dict[Link, ModuleInfo] = {}
         self._proof_files = list(proofs)
+        self._waiting = waiting
         self._counter: Counter | None = None
 
     def _join_embedded(self) -> str:
@@ -92,13 +95,23 @@ class Client:
             own = [self.settings.proofs] if self.settings.proofs.exists() else []
             proofs = Proofs.load([*self._proof_files, *own])
             ttl = int(self.settings.job_ttl)
-            self._counter = Counter(self.signer, proofs, self._inbox, self._registry, job_ttl=ttl)
+            self._counter = Counter(
+                self.signer, proofs, self._inbox, self._registry, job_ttl=ttl, waiting=self._waiting
+            )
         return self._counter
 
     @property
+    def is_let_in(self) -> bool:
+        """Whether the signer has proofs by which the queue lets them have jobs run."""
+        try:
+            return bool(self.counter.queue and self.counter.service)
+        except RefusedError:
+            return False
+
+    @property
     def subject(self) -> str:
-        """The queue's DID, whose name every pure Task bears."""
-        return self.counter.queue
+        """The queue's DID, whose name every pure Task bears; the signer's own where no queue lets them in."""
+        return self.counter.queue if self.is_let_in else self.signer.did
 
     # Jobs
 
@@ -110,10 +123,13 @@ class Client:
     def plan(
         self, workflow: Workflow, *, folder: Path | None = None, blocks: Iterable[Block] = ()
     ) -> tuple[Plan, dict[Link, bytes]]:
-        """Return the plan of a workflow and the blocks it brings; nothing is enqueued."""
+        """Return the plan of a workflow and the blocks it brings; nothing is enqueued.
+
+        For a signer whom no queue lets in it is the plan that a queue of their own would have.
+        """
         ready, brought = self._complete(workflow, folder, blocks)
         document = Link.of(encode(to_document(ready)), DAG_CBOR)
-        service = self.counter.service
+        service = self.counter.service if self.is_let_in else self.signer.did
         plan, pages = compile_plan(ready, self.subject, document, service, safety=safety_of, private=is_private)
         return plan, {**brought, **pages}
 
@@ -191,6 +207,11 @@ class Client:
     def workers(self) -> list[Worker]:
         """Return the workers that live."""
         return [each for each in self._registry.workers() if GATE_QUEUE not in each.queues]
+
+    @property
+    def is_all_powerful(self) -> bool:
+        """Whether this client is the broker's default user, whom nothing is kept from."""
+        return self._registry.user() == "default"
 
     def gates(self) -> list[Worker]:
         """Return the gates that serve."""

@@ -158,7 +158,7 @@ class Settings(BaseSettings):
             return FOREVER
         if name == "broker_url":
             return "embedded" if value is None else mask(value)
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return f"{value:.10g}" if isinstance(value, float) else str(value)
 
     def environment(self) -> dict[str, str]:
         """Return the settings as `IPVM_*` variables, for a process that is to run with the same ones."""

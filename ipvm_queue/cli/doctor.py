@@ -74,6 +74,7 @@ def _examine(settings: Settings, broker: str | None, key: Path | None) -> Iterat
     try:
         with options.connected(broker, key) as client:
             yield from _broker(client)
+            yield from _gate(client, settings)
             yield from _workers(client, settings)
     except IpvmError as error:
         yield Finding("fail", "broker", error.message, error.hint)
@@ -112,6 +113,23 @@ def _broker(client: Client) -> Iterator[Finding]:
         yield Finding("ok", "clock", f"differs by {abs(health.skew) * 1000:.0f} ms")
     if health.evicts:
         yield Finding("fail", "memory", f"the broker evicts keys ({health.evicts})", "set maxmemory-policy noeviction")
+
+
+def _gate(client: Client, settings: Settings) -> Iterator[Finding]:
+    for each in client.gates():
+        yield Finding("ok", "gate", f"{each.name}, for the queue {each.did}")
+    if not client.gates() and settings.broker_url is not None:
+        yield Finding(
+            "warn", "gate", "none serves: no job is let in", "start it: celery -A workers.gate worker -P solo"
+        )
+    if client.is_let_in:
+        yield Finding("ok", "proofs", f"you may push to {client.counter.queue}, for {client.counter.service}")
+    else:
+        hint = f"ask the queue's operator: ipvm delegate {client.signer.did}; then --proof FILE or IPVM_PROOFS"
+        yield Finding("warn", "proofs", "none lets you push to this queue", hint)
+    if settings.broker_url is not None and client.is_all_powerful:
+        hint = "config/users.acl has a user for each role"
+        yield Finding("warn", "access", "you are the broker's default user: it keeps nobody from anything", hint)
 
 
 def _workers(client: Client, settings: Settings) -> Iterator[Finding]:

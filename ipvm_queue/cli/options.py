@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ipvm_queue.cli import words
 from ipvm_queue.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def settings(**flags: Any) -> Settings:
 
 
 @contextmanager
-def connected(broker: str | None, key: Path | None, *, workers: bool = False) -> Iterator[Client]:
+def connected(
+    broker: str | None, key: Path | None, *, workers: bool = False, proofs: tuple[Path, ...] = ()
+) -> Iterator[Client]:
     """Give a client that speaks with the user's key; the embedded stack, if it is one, stops with the block."""
     from ipvm_queue.crypto import load_signer
     from ipvm_queue.embedded import Embedded
@@ -57,7 +60,7 @@ def connected(broker: str | None, key: Path | None, *, workers: bool = False) ->
         url = found.broker_url or held.enter_context(Embedded.join(found, workers=workers)).broker_url
         from ipvm_queue.client import Client  # it takes a second, in which the workers start
 
-        yield held.enter_context(Client(url, signer=signer, settings=found))
+        yield held.enter_context(Client(url, signer=signer, settings=found, proofs=proofs, waiting=words.say))
 
 
 class Cid(click.ParamType["Link"]):

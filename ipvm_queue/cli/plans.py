@@ -8,7 +8,7 @@ from ipvm_queue.cli import exits, options
 from ipvm_queue.cli.answer import answer, line
 from ipvm_queue.cli.documents import named
 from ipvm_queue.cli.words import one_line, plural, say
-from ipvm_queue.errors import RefusedError, UnavailableError
+from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import Link
 from ipvm_queue.plan.canvas import compile_canvas
 from ipvm_queue.plan.draw import as_table, early_commits
@@ -24,19 +24,23 @@ if TYPE_CHECKING:
     from ipvm_queue.plan.draw import Row
 
 
-def plan_of(document: Document, broker: str | None, key: Path | None, *, as_json: bool) -> int:
+def plan_of(
+    document: Document, broker: str | None, key: Path | None, proofs: tuple[Path, ...], *, as_json: bool
+) -> int:
     """Print the plan of a document; where the broker is away, as a queue of the user's own would have it."""
     try:
-        return _plan(document, broker, key, as_json=as_json)
-    except (UnavailableError, RefusedError) as error:
+        return _plan(document, broker, key, proofs, as_json=as_json)
+    except UnavailableError as error:
         if options.settings(broker_url=broker).broker_url is None:
             raise
         say(f"planned without the broker: {error.message}\nTask CIDs are those of a queue of your own")
-        return _plan(document, "", key, as_json=as_json)
+        return _plan(document, "", key, proofs, as_json=as_json)
 
 
-def _plan(document: Document, broker: str | None, key: Path | None, *, as_json: bool) -> int:
-    with options.connected(broker, key) as client:
+def _plan(document: Document, broker: str | None, key: Path | None, proofs: tuple[Path, ...], *, as_json: bool) -> int:
+    with options.connected(broker, key, proofs=proofs) as client:
+        if not client.is_let_in:
+            say("no proof lets you push to this queue: Task CIDs are those of a queue of your own")
         with named(document):
             plan, _ = client.plan(document.workflow, folder=document.folder, blocks=document.blocks)
         return show_plan(client, plan, as_json=as_json)

@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Add a block, or all blocks of a CAR, that the job needs. Repeatable.",
 )
+@click.option(
+    "--proof",
+    "proofs",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A container of delegations that let you in, beside those of IPVM_PROOFS. Repeatable.",
+)
 @click.option("--plan", is_flag=True, help="Print the plan and its canvas; enqueue nothing.")
 @click.option("--no-wait", is_flag=True, help="Print the run's id once it is accepted, and leave.")
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up waiting; the run goes on.")
@@ -37,8 +45,9 @@ def submit(
     broker: str | None,
     key: Path | None,
     blocks: tuple[Path, ...],
-    timeout: float | None,
     *,
+    proofs: tuple[Path, ...],
+    timeout: float | None,
     as_json: bool,
     plan: bool,
     no_wait: bool,
@@ -63,8 +72,8 @@ def submit(
     if plan:
         from ipvm_queue.cli.plans import plan_of
 
-        return plan_of(document, broker, key, as_json=as_json)
-    with options.connected(broker, key, workers=True) as client:
+        return plan_of(document, broker, key, proofs, as_json=as_json)
+    with options.connected(broker, key, workers=True, proofs=proofs) as client:
         with documents.named(document):
             run = client.submit(document.workflow, folder=document.folder, blocks=document.blocks)
         return _leave(run, client, as_json=as_json) if no_wait else wait(run, client, timeout, as_json=as_json)

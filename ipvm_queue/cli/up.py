@@ -17,6 +17,7 @@ from ipvm_queue.errors import UnavailableError, UsageError
 if TYPE_CHECKING:
     from ipvm_queue.embedded import Embedded
     from ipvm_queue.embedded.group import Group
+    from ipvm_queue.queue import Agents
 
 
 @click.command()
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(1, 65535), help="Flower's port; default: 5555, or a free one.")
 @options.as_json
 def up(port: int | None, *, flower: bool | None, as_json: bool) -> None:
-    """Keep Valkey, workers and Flower up until Ctrl-C.
+    """Keep Valkey, gate, workers and Flower up until Ctrl-C.
 
     Other commands of yours find the stack by themselves. What it holds stays on disk, and it listens on the loopback
     only. Nothing of it is left running when this command ends, whatever ends it.
@@ -35,6 +36,7 @@ def up(port: int | None, *, flower: bool | None, as_json: bool) -> None:
     """  # noqa: D301 - \b keeps click from filling the lines
     from ipvm_queue.embedded import Embedded
     from ipvm_queue.embedded.flower import choose_port, is_installed, start
+    from ipvm_queue.queue import establish
 
     settings = options.settings()
     if flower and not is_installed():
@@ -53,20 +55,22 @@ def up(port: int | None, *, flower: bool | None, as_json: bool) -> None:
                 shown = start(stack.broker_url, settings.queue, stack.directory, stack.logs, number)
                 held.callback(shown.stop, 1.0)
                 address = f"http://127.0.0.1:{number}"
-            _tell(stack, address, as_json=as_json)
+            _tell(stack, address, establish(settings), as_json=as_json)
             _stay(stack, shown)
         except KeyboardInterrupt:
             say("\nstopping")
 
 
-def _tell(stack: Embedded, flower: str | None, *, as_json: bool) -> None:
+def _tell(stack: Embedded, flower: str | None, agents: Agents, *, as_json: bool) -> None:
     if as_json:
-        answer({"broker_url": stack.broker_url, "flower": flower, "logs": str(stack.logs)})
+        answer({"broker_url": stack.broker_url, "flower": flower, "logs": str(stack.logs), **agents._asdict()})
         sys.stdout.flush()
         return
     line(f"broker   {stack.broker_url}")
     line(f"flower   {flower or 'none'}")
     line(f"logs     {stack.logs}")
+    for name, did in agents._asdict().items():
+        line(f"{name:8} {did}")
     say("submit with: ipvm-submit job.json (it finds this stack by itself)")
     say(f"another program: IPVM_BROKER_URL={stack.broker_url}")
     say("stop with Ctrl-C")

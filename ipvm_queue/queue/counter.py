@@ -13,7 +13,7 @@ from ipvm_queue.ucan import read
 from ipvm_queue.ucan.proof import is_same
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ipvm_queue.crypto import Signer
     from ipvm_queue.ipld import Value
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ipvm_queue.store import Inbox, Registry
 
 PATIENCE: Final = 60.0
-_TICK: Final = 5.0
+_TICK: Final = 3.0
 _HINT: Final = "ask the queue's operator for a delegation (ipvm delegate), and send it along: --proof FILE"
 
 
@@ -35,9 +35,10 @@ class Accepted(NamedTuple):
 
 
 class Counter:
-    """Asks a queue's gate in the name of `signer`. `job_ttl` is how many seconds its jobs may run.
+    """Asks a queue's gate in the name of `signer`.
 
-    Whom the queue is, the proofs say: the subject on which they let the signer push. Raises `UnavailableError` where
+    `job_ttl` is how many seconds its jobs may run; `waiting` is told, in words, when an answer takes long. Whom the
+    queue is, the proofs say: the subject on which they let the signer push. Raises `UnavailableError` where
     no gate answers.
     """
 
@@ -50,6 +51,7 @@ class Counter:
         *,
         job_ttl: int = 0,
         patience: float = PATIENCE,
+        waiting: Callable[[str], None] | None = None,
     ) -> None:
         self._signer = signer
         self._proofs = proofs
@@ -57,6 +59,7 @@ class Counter:
         self._registry = registry
         self._job_ttl = job_ttl
         self._patience = patience
+        self._waiting = waiting
         self._queue: str | None = None
         self._service: str | None = None
 
@@ -118,6 +121,9 @@ class Counter:
             answer = self._inbox.answer(request, _TICK)
             if answer is not None:
                 return self._read(answer, asked)
+            if self._waiting is not None:
+                there = any(requests.GATE_QUEUE in each.queues for each in self._registry.workers())
+                self._waiting("waiting for the gate to answer" if there else "waiting: no gate serves this queue")
         raise UnavailableError(
             "no gate serves this queue: the request lapses by itself",
             hint="start one: celery -A workers.gate worker -P solo",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import decode, encode
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ class Registry:
         """Return the DID that the gate has said the queue has. Who needs to be sure has it from a delegation."""
         known = self._redis.get(self._keys.subject)
         return None if known is None else str(known.decode())
+
+    def user(self) -> str:
+        """Return the broker's user that this connection is; empty where it may not even ask."""
+        try:
+            found = self._redis.acl_whoami()
+        except UnavailableError:
+            return ""
+        return str(found.decode() if isinstance(found, bytes) else found)
 
     def beat(self, worker: Worker) -> None:
         """Say that a worker lives, and tell the scripts how many processes consume each queue."""
