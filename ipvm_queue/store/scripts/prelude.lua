@@ -170,6 +170,15 @@ local function stand_aside(id, node, q, what, until_ms)
   redis.call('ZADD', run .. ':waiting', until_ms, node)
 end
 
+-- Keep what an act has locked for as long as the act itself; false where it has lapsed and another act has it.
+local function keep_lock(lock, act, fence, lease)
+  if lock == '' then return true end
+  local key, mine = P .. 'lock:' .. lock, act .. '|' .. fence
+  if (redis.call('GET', key) or mine) ~= mine then return false end
+  redis.call('SET', key, mine, 'PX', lease)
+  return true
+end
+
 -- Give all keys of a run that is over their lifetime.
 local function lapse(run)
   local ttl = tonumber(redis.call('HGET', run, 'ttl') or '0')
