@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUNNER = ROOT / "scripts" / "examples.py"
-EXAMPLES = ["effects", "errors", "image", "map-reduce", "pipeline"]
+EXAMPLES = ["effects", "errors", "image", "map-reduce", "pipeline", "wasi"]
 
 
 @pytest.mark.integration
