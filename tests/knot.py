@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ZONE = "example.test"
+BROKEN = "broken.test"  # a zone that it has and cannot load
 KEY_NAME = "ipvm"
 SECRET = b64encode(bytes(range(32))).decode()
 OTHER_SECRET = b64encode(bytes(32)).decode()
@@ -64,6 +65,10 @@ zone:
     storage: {directory}
     file: zone.txt
     acl: change
+  - domain: {broken}
+    storage: {directory}
+    file: nowhere.txt
+    acl: change
 """
 
 
@@ -78,7 +83,9 @@ class Knot:
         big = "".join(f'big 300 TXT "{number:03} {"x" * 200}"\n' for number in range(40))
         (directory / "zone.txt").write_text(f"$ORIGIN {ZONE}.\n{RECORDS}{big}")
         user = f"{_owner(directory)}"
-        config = CONFIG.format(port=self.port, directory=directory, user=user, key=KEY_NAME, secret=SECRET, zone=ZONE)
+        config = CONFIG.format(
+            port=self.port, directory=directory, user=user, key=KEY_NAME, secret=SECRET, zone=ZONE, broken=BROKEN
+        )
         (directory / "knot.conf").write_text(config)
         self._group: Group | None = None
 
@@ -90,7 +97,12 @@ class Knot:
     def config(self, secret: str = SECRET, name: str = KEY_NAME) -> dict[str, object]:
         """Return the table `[dns]` that reads from it and may change its zone."""
         tsig = {"name": name, "secret": secret, "algorithm": "hmac-sha256"}
-        return {"resolver": self.server, "timeout": 5.0, "zones": {ZONE: self.server}, "tsig": tsig}
+        return {
+            "resolver": self.server,
+            "timeout": 5.0,
+            "zones": {ZONE: self.server, BROKEN: self.server},
+            "tsig": tsig,
+        }
 
     def start(self) -> None:
         """Start it and wait until it answers for its zone."""

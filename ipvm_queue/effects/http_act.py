@@ -46,7 +46,7 @@ def act(context: Context, call: Call) -> Outcome:
     if error is None:
         return Outcome({"ok": _value(answer, call.args.get("as", "auto"), request)}, answer.evidence)
     code, fault, transient, doubt = error
-    message = f"{request.method} {answer.url}: the server answered {answer.status}"
+    message = f"{request.method} {answer.url.copy_with(query=None)}: the server answered {answer.status}"
     if (request.method in READS and transient) or doubt:
         raise EffectError(code, message, fault, evidence=answer.evidence, transient=transient, sent=True)
     return Outcome({"error": {"code": code, "message": message, "fault": fault}}, answer.evidence)

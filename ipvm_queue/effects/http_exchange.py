@@ -77,20 +77,25 @@ def exchange(request: Request, settings: HttpSettings, deadline: float, max_byte
         if request.method not in READS or answer.status not in _REDIRECTS or location is None:
             return answer._replace(redirects=tuple(seen))
         if len(seen) >= settings.redirects:
-            message = f"{request.url} leads on more than {settings.redirects} times"
+            message = f"{_shown(request.url)} leads on more than {settings.redirects} times"
             raise EffectError("http/redirects", message, "world", evidence=answer.evidence)
         url = _next(url, location, answer)
-        seen.append(str(url))
+        seen.append(_shown(url))
+
+
+def _shown(url: httpx.URL) -> str:
+    """Return a URL as errors and evidence say it: without its query, where keys and names stand."""
+    return str(url.copy_with(query=None))
 
 
 def _next(url: httpx.URL, location: str, answer: Exchange) -> httpx.URL:
     try:
         ahead = read_url(str(url.join(location)))
-    except (EffectError, httpx.InvalidURL, ValueError) as error:
-        message = f"{url} leads to what is no address: {error}"
+    except (EffectError, httpx.InvalidURL, ValueError):
+        message = f"{_shown(url)} leads to what is no address"
         raise EffectError("http/redirects", message, "world", evidence=answer.evidence) from None
     if url.scheme == "https" and ahead.scheme == "http":
-        message = f"{url} leads out of TLS, to {ahead}"
+        message = f"{_shown(url)} leads out of TLS, to {_shown(ahead)}"
         raise EffectError("http/redirects", message, "world", evidence=answer.evidence)
     return ahead
 

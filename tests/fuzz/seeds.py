@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 
+import dns.message
+import dns.rrset
 from container_images import image
 from modules import numbers, values
 from principals import ALICE, BOB, CAROL, bag, grant, invoke, principal
@@ -45,6 +49,30 @@ CHAINS = {
         "metadata": {"beaconID": "quicknet"},
     },
 }
+RECORDS = {
+    "A": "192.0.2.1",
+    "TXT": '"a" "b"',
+    "MX": "10 mail.example.",
+    "SRV": "1 2 3 a.example.",
+    "URI": '1 2 "did:key:z"',
+    "CAA": '0 issue "ca.example"',
+    "HTTPS": "1 . alpn=h2",
+    "SOA": "a. b. 1 2 3 4 5",
+}
+BODIES = {
+    b"application/json|": b'{"a": [1, 2.5, null, "x"]}',
+    b"application/json|gzip": gzip.compress(b"[1]", mtime=0),
+    b"text/plain|deflate": zlib.compress(b"text"),
+    b"image/png|identity": b"\x89PNG",
+}
+
+
+def reply(kind: str, record: str) -> bytes:
+    """Return a DNS server's answer with one record."""
+    answer = dns.message.make_response(dns.message.make_query("x.example", kind))
+    answer.id = 1
+    answer.answer.append(dns.rrset.from_text("x.example.", 300, "IN", kind, record))
+    return answer.to_wire()
 
 
 def seeds() -> list[bytes]:
@@ -83,5 +111,16 @@ def seeds() -> list[bytes]:
         *(b"\x0a" + name.encode() + b"\0" + json.dumps(info).encode() for name, info in CHAINS.items()),
         *(b"\x0b" + image(text=text) for text in (b"", b"hello")),
         *(b"\x0c" + module for module in (numbers(), values(), component(0), wasi("fill"))),
+        *(
+            b"\x0d" + text.encode()
+            for text in ("a.example?TYPE=MX", "//192.0.2.1:53/b%C3%BC.example?CLASS=IN;TYPE=TYPE9")
+        ),
+        *(b"\x0e" + reply(kind, record) for kind, record in RECORDS.items()),
+        *(b"\x0f" + head + b"\n" + body for head, body in BODIES.items()),
+        *(
+            b"\x10" + url
+            for url in (b"https://example.com:8443/a?b=c#d", b"http://[2001:db8::1]/", "http://bü/".encode())
+        ),
+        *(b"\x11" + text for text in (b"bob@example.com", "Bob M\u00fcller <bob+x@b\u00fccher.example>".encode())),
         *(b"\6" + json.dumps(payload).encode() for payload in (granted, more)),
     ]

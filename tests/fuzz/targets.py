@@ -5,18 +5,29 @@ from __future__ import annotations
 import contextlib
 import json
 from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
 from typing import TYPE_CHECKING
 
+import dns.message
+from dns.exception import DNSException
+from httpx import ByteStream, Response
 from principals import principal
 
 from ipvm_queue.crypto import open_sealed, recipients_of
 from ipvm_queue.crypto.libp2p import verify_peer, write_key
 from ipvm_queue.effects import EffectError
+from ipvm_queue.effects.dns_answer import answer_of, evidence_of
+from ipvm_queue.effects.dns_exchange import UDP, Exchange, question
+from ipvm_queue.effects.dns_uri import read_uri as read_name_uri
 from ipvm_queue.effects.drand_chain import CHAINED, ON_G1, Beacon, read_beacon, read_chain
+from ipvm_queue.effects.http_body import read_body, value_of
+from ipvm_queue.effects.http_request import read_url
 from ipvm_queue.effects.image import without_names
 from ipvm_queue.effects.ipns_record import read_name, read_record
+from ipvm_queue.effects.mail_address import read_address
 from ipvm_queue.errors import CodecError, ModuleError
-from ipvm_queue.ipld import Link, decode, write_protobuf
+from ipvm_queue.ipld import Link, decode, encode, write_protobuf
 from ipvm_queue.ucan import Container, Delegation, Encoding, Invocation, Policy, Selector, UcanError, Validator
 from ipvm_queue.ucan.classic import walk
 from ipvm_queue.ucan.glob import Glob
@@ -142,6 +153,49 @@ def wasm(data: bytes) -> None:
     assert all(isinstance(name, str) for name in info.functions)
 
 
+def name_uri(data: bytes) -> None:
+    """Read a `dns:` URI; the name in it is one that can be asked for."""
+    found = read_name_uri(f"dns:{data.decode(errors='replace')}")
+    question(found.name, found.type).to_wire()
+
+
+def name_reply(data: bytes) -> None:
+    """Read what a DNS server says; whatever it is has an IPLD form."""
+    with contextlib.suppress(DNSException):
+        reply = dns.message.from_wire(data)
+        for rrset in reply.answer:
+            encode(answer_of(rrset.name, rrset.name, rrset.to_rdataset()))
+        encode(evidence_of(Exchange("127.0.0.1:53", UDP, reply)))
+
+
+def web_body(data: bytes) -> None:
+    """Read a body as what its content type says, after the encoding it claims; both stand before it, in one line."""
+    head, _, body = data.partition(b"\n")
+    kind, _, coding = head.decode(errors="replace").partition("|")
+    response = Response(200, headers=[(b"content-encoding", coding.encode())], stream=ByteStream(body))
+    plain = read_body(response, 10_000)
+    assert len(plain) <= 10_000
+    encode(value_of(plain, kind, "auto"))
+
+
+def web_url(data: bytes) -> None:
+    """Read a URL; it has a host, and no password."""
+    url = read_url(data.decode(errors="replace"))
+    assert url.host
+    assert not url.userinfo
+
+
+def mailbox(data: bytes) -> None:
+    """Read a mail address; what goes to a server is one word of ASCII, and the header one line."""
+    address = read_address(data.decode(errors="replace"), "to")
+    assert address.addr_spec.isascii()
+    assert address.addr_spec.isprintable()
+    assert not set(address.addr_spec) & set(" <>")
+    message = EmailMessage(policy=SMTP)
+    message["To"] = address
+    assert message.as_bytes().count(b"\r\n") == message.as_bytes().count(b"\r\n ") + 2
+
+
 TARGETS: list[Callable[[bytes], None]] = [
     invocation,
     payload,
@@ -156,6 +210,11 @@ TARGETS: list[Callable[[bytes], None]] = [
     beacon,
     archive,
     wasm,
+    name_uri,
+    name_reply,
+    web_body,
+    web_url,
+    mailbox,
 ]
 
 

@@ -9,7 +9,7 @@ import dns.message
 import dns.query
 import pytest
 from handlers import Given, error_of, reconcile, run
-from knot import OTHER_SECRET, SECRET, ZONE, Knot
+from knot import BROKEN, OTHER_SECRET, SECRET, ZONE, Knot
 
 from ipvm_queue.effects import NotDoneError
 
@@ -131,6 +131,16 @@ def test_a_read_without_an_answer_says_whose_fault_it_is(world, uri, code, fault
     error = error_of(world, uri, "crud/read")
 
     assert (error.code, error.fault, error.sent) == (code, fault, False)
+
+
+def test_a_server_that_fails_may_do_better_another_time(world):
+    """SERVFAIL is the world's fault: a read is worth another try, a change is in doubt."""
+    asked = error_of(world, f"dns:x.{BROKEN}", "crud/read")
+    told = error_of(world, f"dns:x.{BROKEN}", "crud/create", value="192.0.2.1")
+
+    assert (asked.code, asked.fault, asked.transient, asked.sent) == ("dns/servfail", "world", True, False)
+    assert (told.code, told.fault, told.sent) == ("dns/servfail", "world", True)
+    assert reconcile(world, f"dns:x.{BROKEN}", "crud/create", value="192.0.2.1") is None
 
 
 def test_a_name_without_a_link_says_so(world):
