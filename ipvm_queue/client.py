@@ -14,6 +14,7 @@ from ipvm_queue.errors import RefusedError, UsageError
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.plan import Plan, compile_plan, load
 from ipvm_queue.queue import Proofs, WorkQueue, establish
+from ipvm_queue.queue.agents import keep
 from ipvm_queue.queue.counter import Counter
 from ipvm_queue.queue.export import Asked, export
 from ipvm_queue.queue.requests import GATE_QUEUE
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld.block import Block
     from ipvm_queue.queue import Request
     from ipvm_queue.store import Worker
+    from ipvm_queue.ucan import Delegation
     from ipvm_queue.wasm import ModuleInfo
 
 
@@ -160,6 +162,17 @@ class Client:
     def request(self, asked: Request) -> dict[str, Value]:
         """Hand a request to the gate and return what its answer says is `ok`; raises `RefusedError`."""
         return self.counter.ask(asked)
+
+    def exchange(self, jwt: str) -> Delegation:
+        """Have the gate exchange a JWT of an older wallet for a delegation to push, and keep that among the proofs.
+
+        It is good for an hour at most (docs/ucan.md, Classic wallets). Raises `RefusedError` with the broken rule.
+        """
+        counter = Counter(self.signer, Proofs({}), self._inbox, self._registry)
+        given = counter.exchange(jwt)
+        keep(self.settings.proofs, [given])
+        self._counter = None  # it knows the proofs as they were
+        return given
 
     def _plan(self, link: Link) -> Plan:
         """Return a plan, all of its pages fetched at once."""

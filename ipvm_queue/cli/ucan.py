@@ -12,6 +12,7 @@ import click
 
 from ipvm_queue.cli import options
 from ipvm_queue.cli.answer import answer, line
+from ipvm_queue.cli.wallet import exchange, mint
 from ipvm_queue.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,11 @@ _KINDS = ("invocation", "delegation")
 
 @click.group()
 def ucan() -> None:
-    """Read and validate UCAN tokens."""
+    """Read and validate UCAN tokens; JWTs of older wallets."""
+
+
+ucan.add_command(mint)
+ucan.add_command(exchange)
 
 
 @ucan.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.grants import Grants
 from ipvm_queue.queue.proofs import Proofs
-from ipvm_queue.queue.requests import CANCEL, HAND_OUT, POP, PROXY_SIGN, PUSH, RUN, Stall
+from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, PROXY_SIGN, PUSH, RUN, Stall
 from ipvm_queue.ucan import (
     Container,
     InvalidClaimError,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ucan import Delegation
 
-EXCHANGE = "/queue/exchange"
 _COMMANDS = frozenset({PUSH, POP, HAND_OUT, CANCEL, REVOKE, EXCHANGE})
 _INVOCATION = b"ucan/inv@"
 _MAX_NAME = 256

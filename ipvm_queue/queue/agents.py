@@ -67,6 +67,12 @@ def establish(settings: Settings) -> Agents:
     return Agents(queue.did, service.did, worker.did, user.did)
 
 
+def keep(path: Path, delegations: list[Delegation]) -> None:
+    """Put delegations into a file of proofs, beside those in it that are still good; raises `UsageError`."""
+    with _alone(path):
+        _add(path, delegations, int(time()))
+
+
 def _has(path: Path, when: int, *needed: tuple[Signer, Signer, str]) -> bool:
     if not path.exists():
         return False

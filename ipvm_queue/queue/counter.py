@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipvm_queue.errors import CodecError, RefusedError, UnavailableError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue import requests
-from ipvm_queue.ucan import read
+from ipvm_queue.ucan import Validator, read
+from ipvm_queue.ucan.classic import queue_of
 from ipvm_queue.ucan.proof import is_same
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ipvm_queue.queue.proofs import Proofs
     from ipvm_queue.queue.requests import Request
     from ipvm_queue.store import Inbox, Registry
+    from ipvm_queue.ucan import Delegation
 
 PATIENCE: Final = 60.0
 _TICK: Final = 3.0
@@ -68,8 +70,8 @@ class Counter:
         """The queue's DID; raises `RefusedError` where no proof says that the signer may push to it."""
         if self._queue is None:
             known = self._proofs.subjects(self._signer.did, requests.PUSH, now=int(time()))
-            said = self._registry.queue() if len(known) > 1 else None
-            if said is not None:
+            said = self._registry.queue()
+            if said is not None:  # a service's proof for everything covers pushing, though there is no queue of its
                 known = [did for did in known if did == said]
             if not known:
                 raise RefusedError(
@@ -108,6 +110,20 @@ class Counter:
         """Have a run of the signer's ended; return the state it was in."""
         found = self.ask(requests.cancel(self._signer, self.queue, run, reason, now=int(time())))
         return str(found.get("state"))
+
+    def exchange(self, jwt: str) -> Delegation:
+        """Return what the gate gives for a JWT of UCAN 0.8: a delegation to push, from the queue that the JWT names.
+
+        Raises `RefusedError` with the rule that the JWT breaks.
+        """
+        now, queue = int(time()), queue_of(jwt)
+        self.trust(queue)
+        match self.ask(requests.exchange(self._signer, queue, jwt, now=now)):
+            case {"delegation": bytes() as data}:
+                given = Validator().delegation(data, now=now, audience=self._signer.did)
+                if is_same(given.iss, queue):
+                    return given
+        raise UnavailableError("the gate answered something else than a delegation of its own")
 
     def ask(self, asked: Request, blocks: Mapping[Link, bytes] | None = None) -> dict[str, Value]:
         """Hand a request to the gate, wait for its answer, and return what that says is `ok`.

@@ -11,7 +11,7 @@ from ipvm_queue.errors import DocumentError, RefusedError, UsageError
 from ipvm_queue.ipld import Link, encode
 from ipvm_queue.queue.accept import Moment, accept_own, accept_pop, accept_push
 from ipvm_queue.queue.push import Filed
-from ipvm_queue.queue.requests import CANCEL, HAND_OUT, POP, PUSH
+from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, PUSH
 from ipvm_queue.store import Lease
 from ipvm_queue.ucan import (
     LEEWAY,
@@ -25,6 +25,7 @@ from ipvm_queue.ucan import (
     issue,
     read_revocation,
 )
+from ipvm_queue.ucan.classic import exchange, source_of
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.ucan.revocation import REVOKE
 from ipvm_queue.workflow import DocumentLimits, read, to_document
@@ -107,6 +108,8 @@ class Desk:
                 return self._hand_out(asked, brought, moment)
             case command if command == CANCEL:
                 return self._cancel(asked, brought, moment)
+            case command if command == EXCHANGE:
+                return self._exchange(asked, brought, moment)
             case command if command == REVOKE:
                 return self._revoke(asked, brought, moment)
         raise MalformedArgumentsError(f"this gate does not know {asked.cmd}", token=asked.link)
@@ -220,6 +223,16 @@ class Desk:
         self._stores.runs.hand(run, pop, data)
         return {"handout": data}
 
+    # Classic wallets
+
+    def _exchange(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
+        accept_own(asked, brought.tokens, moment)
+        match asked.args:
+            case {"jwt": str() as jwt, **rest} if not rest:
+                granted = exchange(jwt, self._signer, moment.now, invoker=asked.iss, revoked=moment.revoked)
+                return {"delegation": granted.data}
+        raise MalformedArgumentsError(f"{EXCHANGE} takes {{jwt}}", token=asked.link)
+
     # Ends
 
     def _cancel(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
@@ -239,6 +252,9 @@ class Desk:
         found = read_revocation(authority, brought.tokens, moment.validator)
         stores = self._stores
         stores.revocations.add(found.revoked, found.expires)
+        jwt = source_of(moment.validator.form(brought.tokens[found.revoked]), moment.queue)
+        if jwt is not None:  # else the wallet would have it exchanged again
+            stores.revocations.add(jwt, None)
         ended = stores.leases.standing([found.revoked])
         for lease in ended:
             stores.users.drop(lease.user)

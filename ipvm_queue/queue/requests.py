@@ -19,6 +19,7 @@ PUSH: Final = "/queue/push"
 POP: Final = "/queue/pop"
 HAND_OUT: Final = "/queue/handout"
 CANCEL: Final = "/queue/cancel"
+EXCHANGE: Final = "/queue/exchange"
 PROXY_SIGN: Final = "/ucan/proxy/sign"
 GATE_QUEUE: Final = "ipvm.gate"  # the Celery queue that gates are known by; nothing is sent to it
 SECONDS: Final = 300  # how long a request is good, beside the difference of clocks
@@ -83,6 +84,11 @@ def hand_out(signer: Signer, queue: str, run: str, pop: Link, *, now: int) -> Re
 def cancel(signer: Signer, queue: str, run: str, reason: str, *, now: int) -> Request:
     """Return a requestor's word that its run is to end."""
     return _own(signer, queue, CANCEL, {"run": run, "reason": reason}, now)
+
+
+def exchange(signer: Signer, queue: str, jwt: str, *, now: int) -> Request:
+    """Return a classic wallet's request to have a JWT of UCAN 0.8 exchanged for a delegation of UCAN 1.0."""
+    return _own(signer, queue, EXCHANGE, {"jwt": jwt}, now)
 
 
 def _own(signer: Signer, queue: str, command: str, args: dict[str, Value], now: int) -> Request:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.errors import UsageError
+from ipvm_queue.ipld import Link
 from ipvm_queue.ucan.delegation import Delegation
 from ipvm_queue.ucan.errors import (
     ImpossibleAttenuationError,
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
 
     from ipvm_queue.crypto import Signer
-    from ipvm_queue.ipld import Link
 
 PUSH: Final = "queue/push"
+_ALL: Final = "queue/*"
 LIFETIME: Final = 3600  # seconds that what is exchanged is good for, at most
+_RAW: Final = b"\x01\x55\x12\x20"  # a CIDv1 of bytes, by sha2-256
+_DIGEST_BYTES: Final = 32
 MAX_DEPTH: Final = 8
 MAX_TOKENS: Final = 16
 _MAX_WAYS: Final = 64  # py-ucan tries every capability against every proof, again at each level
@@ -49,6 +52,12 @@ class Classic:
     def digest(self) -> bytes:
         """The sha2-256 of the JWT that was given."""
         return sha256(self.chain[-1].text.encode()).digest()
+
+    @property
+    def grant(self) -> bytes:
+        """The sha2-256 of the JWT in the chain by which the holder has the right: what to revoke."""
+        token = next(token for token in reversed(self.chain) if token.aud == self.holder)
+        return sha256(token.text.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,18 @@ def walk(text: str, queue: str, *, now: int, revoked: Container[Link] = frozense
     return Classic(holder, PUSH, min(token.exp for token in chain), chain)
 
 
+def queue_of(text: str) -> str:
+    """Return the DID of the queue that a JWT says one may push to: whom to ask. Nothing is verified.
+
+    Raises `UcanError` for what is no such JWT.
+    """
+    token = Jwt.parse(text)
+    for held in token.att:
+        if held.resource.removeprefix("queue:").startswith("did:key:") and held.ability in (PUSH, _ALL):
+            return held.resource.removeprefix("queue:")
+    raise ImpossibleAttenuationError(f"the JWT grants {PUSH} on no queue", token=token.link)
+
+
 def exchange(
     text: str,
     queue: Signer,
@@ -100,8 +121,9 @@ def exchange(
 ) -> Delegation:
     """Return a delegation of UCAN 1.0 for what a JWT grants: `/queue/push` on the queue, to the JWT's holder.
 
-    It ends with the JWT or after `lifetime` seconds, and its `meta` is `{"from": sha2-256 of the JWT}`. Where
-    `invoker` is given, it has to be the holder: a stolen JWT is good for nothing. Raises as `walk` does.
+    It ends with the JWT or after `lifetime` seconds. Its `meta` is `{from, by}`: the sha2-256 of the JWT, and that of
+    the one in it which names the holder. Where `invoker` is given, it has to be the holder: a stolen JWT is good for
+    nothing. Raises as `walk` does.
     """
     found = walk(text, queue.did, now=now, revoked=revoked)
     if invoker is not None and invoker != found.holder:
@@ -112,8 +134,16 @@ def exchange(
         queue.did,
         f"/{found.ability}",
         expiration=min(found.exp, now + lifetime),
-        meta={"from": found.digest},
+        meta={"from": found.digest, "by": found.grant},
     )
+
+
+def source_of(granted: Delegation, queue: str) -> Link | None:
+    """Return the CID of the JWT that the holder of an exchanged delegation has the right by; None for any other."""
+    match granted.meta:
+        case {"from": bytes(), "by": bytes() as digest, **rest} if not rest and granted.iss == queue:
+            return Link(_RAW + digest) if len(digest) == _DIGEST_BYTES else None
+    return None
 
 
 def mint(
@@ -160,7 +190,7 @@ class _Rules:
         return parent == child or {parent, child} <= self.resources
 
     def ability(self, parent: str, child: str) -> bool:
-        return parent == child or (parent == "queue/*" and child.startswith("queue/"))
+        return parent == child or (parent == _ALL and child.startswith("queue/"))
 
     def holds(self, held: Capability) -> bool:
         return held.resource in self.resources and self.ability(held.ability, PUSH)

@@ -15,7 +15,7 @@ from principals import ALICE, BOB, CAROL, MALLORY, principal
 from ipvm_queue.errors import UsageError
 from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.ucan import Delegation, Invocation, MalformedError, UcanError, Validator
-from ipvm_queue.ucan.classic import LIFETIME, MAX_DEPTH, PUSH, exchange, mint, walk
+from ipvm_queue.ucan.classic import LIFETIME, MAX_DEPTH, PUSH, exchange, mint, queue_of, source_of, walk
 from ipvm_queue.ucan.jwt import HEADER, Jwt, encode_part
 
 QUEUE = principal("queue")
@@ -74,16 +74,18 @@ def test_a_delegation_to_its_holder_is_exchanged():
 
     assert (found.iss, found.aud, found.sub, str(found.cmd)) == (QUEUE.did, ALICE.did, QUEUE.did, "/queue/push")
     assert found.exp == SOON
-    assert found.meta == {"from": sha256(ROOT.encode()).digest()}
+    assert found.meta == {"from": sha256(ROOT.encode()).digest(), "by": sha256(ROOT.encode()).digest()}
     asked = Invocation.issue(ALICE, QUEUE.did, "/queue/push", {}, [found.link], expiration=SOON)
     assert Validator().invocation(asked.data, {found.link: found.data}, now=NOW, audience=QUEUE.did).settled
 
 
 def test_a_token_that_its_holder_addresses_to_the_queue_is_exchanged():
     """In UCAN 0.8 a token is used by addressing it to whom one asks; its issuer is then who gets the delegation."""
-    used = raw(BOB, QUEUE, raw(ALICE, BOB, ROOT))
+    held = raw(ALICE, BOB, ROOT)
+    used = raw(BOB, QUEUE, held)
 
-    assert exchange(used, QUEUE, NOW).aud == BOB.did
+    found = exchange(used, QUEUE, NOW)
+    assert found.aud == BOB.did
     assert [token.iss for token in walk(used, QUEUE.did, now=NOW).chain] == [QUEUE.did, ALICE.did, BOB.did]
 
 
@@ -260,6 +262,23 @@ def test_a_revoked_jwt_is_refused_at_every_level():
     """A JWT is known by the CID of its text."""
     assert refusal(ROOT, revoked={Jwt.parse(ROOT).link}) == "Revoked"
     assert refusal(raw(ALICE, BOB, ROOT), revoked={Jwt.parse(ROOT).link}) == "Revoked"
+
+
+def test_what_is_exchanged_names_the_jwt_that_is_to_be_revoked():
+    """The one by which the holder has the right: another can be made below it, and others stand beside it."""
+    held = raw(ALICE, BOB, ROOT)
+    for text in (held, raw(BOB, QUEUE, held)):
+        assert source_of(exchange(text, QUEUE, NOW), QUEUE.did) == Jwt.parse(held).link
+    other = Delegation.issue(ALICE, BOB.did, QUEUE.did, "/queue/push", expiration=SOON, meta={"by": bytes(32)})
+    assert source_of(other, QUEUE.did) is None
+    assert source_of(exchange(ROOT, QUEUE, NOW), ALICE.did) is None
+
+
+def test_whom_to_ask_stands_in_the_jwt():
+    """In either spelling; a JWT about something else names no queue."""
+    assert queue_of(ROOT) == queue_of(raw(QUEUE, ALICE, att=right(QUEUE.did, "queue/*"))) == QUEUE.did
+    with pytest.raises(UcanError):
+        queue_of(raw(QUEUE, ALICE, att=right("mailto:a@example.com", PUSH)))
 
 
 def test_what_py_ucan_alone_refuses_is_refused_too():
