@@ -26,7 +26,7 @@ WARM_UP_TASKS = 64
 
 
 class Ipvm:
-    """A gate, and one `celery -A workers.wasm worker` with two prefork children, on a Valkey, with keys of their own."""
+    """A gate, and one `celery -A workers.wasm worker` with two prefork children, on one Valkey, each with keys."""
 
     name = "ipvm"
 

@@ -41,6 +41,7 @@ _HASHES: Final = {
     0x17: "sha3_224",
 }
 _BASE32: Final = re.compile(r"b[a-z2-7]+")
+_BASE16: Final = re.compile(r"f01(?:[0-9a-f]{2})+")  # as keys of the store are written
 _TO_DIGITS: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz234567", "0123456789abcdefghijklmnopqrstuv")
 _Bytes: TypeAlias = bytes
 
@@ -189,6 +190,8 @@ def _parse(text: str) -> Link:
         raise CodecError(f"a CID has at most {_MAX_TEXT} characters, this one has {len(text)}", hint=_HINT)
     if _BASE32.fullmatch(text):
         return Link(_read_base32(text))
+    if _BASE16.fullmatch(text):
+        return Link(bytes.fromhex(text[1:]))
     try:
         cid = CID.decode(text)
         canonical = str(cid)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
     from ipvm_queue.queue.desk import Desk
     from ipvm_queue.store import Inbox, Revocations
+    from ipvm_queue.store.inbox import Parcel
     from ipvm_queue.ucan import Invocation
 
 _log = logger(__name__)
@@ -73,16 +74,16 @@ class Gate:
     def _handle(self, request: str) -> None:
         asked: Invocation | None = None
         try:
-            sizes = self._inbox.sizes(request)
-            if not sizes:
+            parcel = self._inbox.look(request)
+            if not parcel.sizes:
                 self._inbox.reply(self._name, request, None)
                 return
-            container = self._container(request, sizes)
+            container = self._container(request, parcel)
             tokens = read_tokens(container)
             queue = self._signer.did
             asked = find_request(tokens, queue)
-            brought = Brought(request, container, tokens, lambda: self._blocks(request, sizes))
-            moment = Moment(queue, int(time()), self._revocations.all(), self._validator)
+            brought = Brought(request, container, tokens, lambda: self._blocks(request, parcel))
+            moment = Moment(queue, int(time()), self._revocations.all(parcel.revoked), self._validator)
             out: dict[str, Value] = {"ok": self._desk.answer(asked, brought, moment)}
             _log.info("accepted", cmd=str(asked.cmd), issuer=asked.iss, token=str(asked.link), **_named(out))
         except UnavailableError:
@@ -98,21 +99,24 @@ class Gate:
         ran = Link.of(b"") if asked is None else asked.task
         self._inbox.reply(self._name, request, issue(self._signer, ran, out, {}, int(time()))[1])
 
-    def _container(self, request: str, sizes: Mapping[str, int]) -> bytes:
-        if not 0 < sizes.get(CONTAINER, 0) <= MAX_CONTAINER:
+    def _container(self, request: str, parcel: Parcel) -> bytes:
+        if not 0 < parcel.sizes.get(CONTAINER, 0) <= MAX_CONTAINER:
             raise MalformedError(f"a request has a container of at most {MAX_CONTAINER} bytes")
-        (data,) = self._inbox.parts(request, [CONTAINER])
+        (data,) = self._parts(request, [CONTAINER], parcel)
         if data is None:
             raise MalformedError("the request has lapsed")
         return data
 
-    def _blocks(self, request: str, sizes: Mapping[str, int]) -> Mapping[Link, bytes]:
+    def _parts(self, request: str, names: list[str], parcel: Parcel) -> list[bytes | None]:
+        return [*map(parcel.parts.get, names)] if parcel.parts else self._inbox.parts(request, names)
+
+    def _blocks(self, request: str, parcel: Parcel) -> Mapping[Link, bytes]:
         """Return the blocks that a request brings; raises where one is not what its CID says."""
-        names = [name for name in sizes if name != CONTAINER]
-        if sum(sizes[name] for name in names) > self._max_bytes:
+        names = [name for name in parcel.sizes if name != CONTAINER]
+        if sum(parcel.sizes[name] for name in names) > self._max_bytes:
             raise MalformedError(f"a request brings at most {self._max_bytes} bytes of blocks")
         found: dict[Link, bytes] = {}
-        for name, data in zip(names, self._inbox.parts(request, names), strict=True):
+        for name, data in zip(names, self._parts(request, names, parcel), strict=True):
             try:
                 cid = Link.parse(name)
             except CodecError as error:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "w-"
 _COMMANDS: Final = (
     "get mget set mset strlen exists expire pexpire persist rename del unlink "
-    "hget hgetall hkeys hmget hset hdel hexists hsetnx hincrby hlen "
+    "hget hgetall hkeys hmget hset hdel hexists hsetnx hincrby hlen hstrlen "
     "zadd zrem zscore zcard zcount zrange zrevrange zrangebyscore "
     "sadd srem smembers sismember scard xadd xread xrange lpush rpush brpop blpop rpop llen time waitaof "
     "multi exec discard watch unwatch publish subscribe unsubscribe psubscribe punsubscribe "

@@ -6,9 +6,10 @@ nobody: sizes are asked before bytes are read, and blocks are hashed before they
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.errors import UsageError
+from ipvm_queue.store import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,18 @@ _MAX_BLOCKS: Final = 4096
 _REQUEST_SECONDS: Final = 600
 _ANSWER_SECONDS: Final = 3600
 _ID: Final = 32
+_SMALL: Final = 1024 * 1024
+
+
+class Parcel(NamedTuple):
+    """What a request consists of: the size of every part, and the parts themselves where all of them are small.
+
+    `revoked` is how many delegations have been revoked on the queue by then.
+    """
+
+    sizes: Mapping[str, int]
+    parts: Mapping[str, bytes]
+    revoked: int
 
 
 class Inbox:
@@ -32,6 +45,7 @@ class Inbox:
         self._redis = redis
         self._keys = keys
         self._max_bytes = max_bytes
+        self._look = redis.register_script(scripts.source("look"))
 
     # The one who asks
 
@@ -61,17 +75,17 @@ class Inbox:
     def take(self, gate: str, seconds: float, most: int) -> list[str]:
         """Move up to `most` requests to a gate's own list; waits for the first of them."""
         mine = self._keys.at(gate)
-        first = self._redis.blmove(self._keys.inbox, mine, seconds, "RIGHT", "LEFT")
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.blmove(self._keys.inbox, mine, seconds, "RIGHT", "LEFT")
+        pipeline.llen(self._keys.inbox)
+        first, waiting = pipeline.execute()
         if first is None:
             return []
         found = [first]
-        if most > 1:
-            waiting = min(most - 1, self._redis.llen(self._keys.inbox))
-            if waiting:
-                pipeline = self._redis.pipeline(transaction=False)
-                for _ in range(waiting):
-                    pipeline.lmove(self._keys.inbox, mine, "RIGHT", "LEFT")
-                found += [each for each in pipeline.execute() if each is not None]
+        if waiting and most > 1:
+            for _ in range(min(most - 1, waiting)):
+                pipeline.lmove(self._keys.inbox, mine, "RIGHT", "LEFT")
+            found += [each for each in pipeline.execute() if each is not None]
         return [_text(each) for each in found]
 
     def left_over(self, gate: str) -> list[str]:
@@ -103,18 +117,16 @@ class Inbox:
         self._redis.delete(self._keys.gate(gate))
         self.inherit("")
 
-    def sizes(self, request: str) -> dict[str, int]:
-        """Return the size of every part of a request (empty where it has lapsed); none of it is read for that."""
+    def look(self, request: str) -> Parcel:
+        """Return what a request consists of (nothing where it has lapsed), in one round trip."""
         if len(request) != _ID:
-            return {}
-        key = self._keys.request(request)
-        if self._redis.hlen(key) > _MAX_BLOCKS + 1:
-            return {CONTAINER: MAX_CONTAINER + 1}
-        names = [_text(each) for each in self._redis.hkeys(key)]
-        pipeline = self._redis.pipeline(transaction=False)
-        for name in names:
-            pipeline.hstrlen(key, name)
-        return dict(zip(names, pipeline.execute(), strict=True)) if names else {}
+            return Parcel({}, {}, 0)
+        args = [self._keys.prefix, request, _MAX_BLOCKS + 1, _SMALL]
+        revoked, count, *found = self._look(keys=[self._keys.request(request)], args=args)
+        if not found:
+            return Parcel({CONTAINER: MAX_CONTAINER + 1} if count else {}, {}, revoked)
+        sizes, parts = ({_text(name): part for name, part in zip(each[::2], each[1::2], strict=True)} for each in found)
+        return Parcel(sizes, parts, revoked)
 
     def parts(self, request: str, names: Sequence[str]) -> list[bytes | None]:
         """Return parts of a request."""

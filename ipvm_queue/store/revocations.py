@@ -23,8 +23,11 @@ class Revocations:
         """Remember that a delegation has been revoked; `expires` is when it would have lapsed anyway."""
         self._redis.hset(self._keys.revoked, revoked.key, "" if expires is None else expires)
 
-    def all(self) -> frozenset[Link]:
-        """Return the CIDs of all revoked delegations; they are read only when there are more of them."""
-        if self._redis.hlen(self._keys.revoked) != len(self._known):
+    def all(self, count: int | None = None) -> frozenset[Link]:
+        """Return the CIDs of all revoked delegations; they are read only when there are more of them.
+
+        `count` is how many there are, where that has been asked already.
+        """
+        if (self._redis.hlen(self._keys.revoked) if count is None else count) != len(self._known):
             self._known = frozenset(Link.parse(each.decode()) for each in self._redis.hkeys(self._keys.revoked))
         return self._known
