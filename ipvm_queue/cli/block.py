@@ -106,6 +106,25 @@ def stat(cids: tuple[Link, ...], broker: str | None, key: Path | None, *, as_jso
         raise MissingBlockError(f"{absent[0]} is not stored", hint="ipvm block put FILE")
 
 
+@block.command()
+@CIDS
+@options.connecting
+def unpin(cids: tuple[Link, ...], broker: str | None, key: Path | None, *, as_json: bool) -> None:
+    """Let go of blocks that `handle/resolve` has pinned, which never lapse by themselves.
+
+    For operators: tasks that were promised these blocks will not find them.
+
+    Example: ipvm block unpin bafkrei...
+    """
+    with options.connected(broker, key) as client:
+        freed = client.blocks.unpin(cids)
+    if as_json:
+        answer({"blocks": [{"cid": cid, "pinned": cid in freed} for cid in cids]})
+        return
+    for cid in cids:
+        line(f"{cid}  {'unpinned' if cid in freed else 'was not pinned'}")
+
+
 def _refuse_terminal(data: bytes) -> None:
     """Keep bytes that are no text away from a terminal."""
     if sys.stdout.isatty() and not data.isascii():

@@ -9,7 +9,7 @@ from ipvm_queue.errors import BlockError, LimitError, LostBlockError, MissingBlo
 from ipvm_queue.ipld import RAW, Link
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from ipvm_queue.store.connection import Broker
@@ -77,7 +77,7 @@ class RedisBlocks:
 
     def _pinned(self, cid: Link) -> bytes | None:
         data: bytes | None = self._redis.get(self._keys.pin(cid))
-        if data is None and self._redis.sismember(self._keys.pinned, cid.bytes):
+        if data is None and self._redis.exists(self._keys.pinned(cid)):
             raise LostBlockError(
                 f"block {cid} was pinned and is not in the store any more",
                 hint="the broker has lost it: resolve it again, and look at its maxmemory-policy",
@@ -92,8 +92,12 @@ class RedisBlocks:
             pipeline = self._redis.pipeline(transaction=False)
             for cid, data in pending[start : start + _BATCH]:
                 pipeline.set(self._keys.pin(cid), verified(cid, data))
-                pipeline.sadd(self._keys.pinned, cid.bytes)
+                pipeline.set(self._keys.pinned(cid), b"1")
             pipeline.execute()
+
+    def unpin(self, cids: Iterable[Link]) -> list[Link]:
+        """Take promises back; return the blocks that were pinned. Their copies that lapse stay as long as they do."""
+        return [cid for cid in cids if self._redis.unlink(self._keys.pin(cid), self._keys.pinned(cid))]
 
     def get_many(self, cids: list[Link]) -> list[bytes]:
         """Return several blocks' bytes in one round trip a few hundred."""

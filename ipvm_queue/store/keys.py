@@ -37,10 +37,9 @@ class Keys:
         """Return the STRING of a pinned block's bytes, which never lapses."""
         return f"{self.prefix}pin:{cid.key}"
 
-    @property
-    def pinned(self) -> str:
-        """SET: the binary CIDs of all blocks that were ever pinned."""
-        return self.prefix + "pinned"
+    def pinned(self, cid: Link) -> str:
+        """Return the STRING that says that a block was pinned: it stays when the block is lost."""
+        return f"{self.pin(cid)}:promised"
 
     def receipt(self, task: Link) -> str:
         """Return the STRING of `c` (reusable) or `n` (not), then the binary CID of the receipt of a Task."""

@@ -87,6 +87,16 @@ def test_blocks_travel_in_cars(call, write, tmp_path):
 
 @integration
 @on_stack
+def test_a_block_is_unpinned(call):
+    """An operator lets go of what was pinned; what was not is told to be so."""
+    cid = call("ipvm", "block", "put", FAULTS).out.strip()
+
+    assert call("ipvm", "block", "unpin", cid).out == f"{cid}  was not pinned\n"
+    assert call("ipvm", "block", "unpin", cid, "--json").json == {"blocks": [{"cid": {"/": cid}, "pinned": False}]}
+
+
+@integration
+@on_stack
 def test_a_block_that_is_missing_is_an_error(call):
     """Asking for what is not stored ends with exit code 2; so does a text that is no CID."""
     absent = Link.of(b"never stored", RAW)

@@ -15,6 +15,7 @@ from wasm_guests import BYTES_ABI, wat
 from ipvm_queue.crypto.libp2p import write_key
 from ipvm_queue.effects.ipns_record import read_name
 from ipvm_queue.ipld import DAG_CBOR, Link, encode, write_protobuf
+from ipvm_queue.store import Keys
 
 pytestmark = pytest.mark.integration
 
@@ -97,14 +98,14 @@ def test_a_handle_lets_a_pure_task_read_what_was_elsewhere(world, client, gatewa
     assert run["content"].meta["evidence"]["pinned"] is True
     assert run["read"].ok == VALUE
     assert len([path for _, path in gateway.asked if str(CID) in path]) == 1
-    assert world.redis.sismember("{ipvm:tests}:pinned", CID.bytes)
+    assert world.redis.get(Keys("tests").pin(CID)) == BLOCK
 
 
 def test_a_lost_block_is_told_as_the_runners_fault(world, client):
     """What was resolved and is gone from the store fails the pure task, and the receipt blames the runner."""
     block = encode({"soon": "lost"})
     cid = Link.of(block, DAG_CBOR)
-    world.redis.sadd("{ipvm:tests}:pinned", cid.bytes)
+    world.redis.set(Keys("tests").pinned(cid), b"1")
     job = {**guest(client, "read", ""), "input": [cid]}
     run = client.submit({"read": job}).wait(60)
 

@@ -92,6 +92,17 @@ def test_a_pinned_block_outlives_the_others(stack):
         blocks.get(Link.of(b"never pinned"))
 
 
+def test_a_pin_can_be_taken_back(stack):
+    """What is unpinned is promised no more: it is missing like any other once its copy has lapsed."""
+    blocks = RedisBlocks(connect(stack.url), Keys("unpinned"), 60.0)
+    blocks.pin({CID: DATA})
+
+    assert blocks.unpin([CID, Link.of(b"other")]) == [CID]
+    with pytest.raises(MissingBlockError):
+        blocks.get(CID)
+    assert stack.redis.keys("{ipvm:unpinned}:*") == []
+
+
 def test_other_bytes_are_not_pinned(stack):
     """A pin is of the block, not of what somebody calls so."""
     with pytest.raises(BlockError):
