@@ -125,16 +125,18 @@ class Counter:
                     return given
         raise UnavailableError("the gate answered something else than a delegation of its own")
 
-    def ask(self, asked: Request, blocks: Mapping[Link, bytes] | None = None) -> dict[str, Value]:
-        """Hand a request to the gate, wait for its answer, and return what that says is `ok`.
+    def ask(
+        self, asked: Request, blocks: Mapping[Link, bytes] | None = None, *, patience: float | None = None
+    ) -> dict[str, Value]:
+        """Hand a request to the gate, wait at most `patience` seconds, and return what its answer says is `ok`.
 
         Raises `RefusedError` with the rule and the token that broke it, `UnavailableError` where no answer comes.
         """
         request = token_hex(16)
         self._inbox.leave(request, asked.container.write(), blocks or {})
-        deadline = monotonic() + self._patience
-        while monotonic() < deadline:
-            answer = self._inbox.answer(request, _TICK)
+        deadline = monotonic() + (self._patience if patience is None else patience)
+        while (left := deadline - monotonic()) > 0:
+            answer = self._inbox.answer(request, min(_TICK, left))
             if answer is not None:
                 return self._read(answer, asked)
             if self._waiting is not None:

@@ -42,7 +42,7 @@ class _Translated:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if isinstance(error, AuthenticationError | NoPermissionError):
             hint = "check the URL's user and password"
-            return UnavailableError(f"the broker at {url} does not let us in: {reason}", hint=hint)
+            return UnavailableError(f"the broker at {url} does not let us in: {reason}", hint=hint, refused=True)
         if isinstance(error, OutOfMemoryError):
             return UnavailableError(f"the broker at {url} is out of memory", hint="raise its maxmemory")
         if isinstance(error, RedisConnectionError | RedisTimeoutError):

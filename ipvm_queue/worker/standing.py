@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from mmap import mmap
 from threading import Event, Lock, Thread
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
 
@@ -18,7 +18,7 @@ from ipvm_queue.errors import IpvmError, RefusedError, UnavailableError
 from ipvm_queue.ipld import decode, encode
 from ipvm_queue.observe import logger
 from ipvm_queue.queue import Grants, Proofs, Stall, establish
-from ipvm_queue.queue.counter import Counter
+from ipvm_queue.queue.counter import PATIENCE, Counter
 from ipvm_queue.queue.requests import POP, hand_out, pop
 from ipvm_queue.store import Credentials, Current, Inbox, Keys, Registry, Revocations, connect, without_user
 from ipvm_queue.ucan import Container, Invocation
@@ -41,6 +41,7 @@ _SHARED_BYTES: Final = 256 * 1024
 _HEAD: Final = struct.Struct("<II")
 _shared = mmap(-1, _SHARED_BYTES)
 _TRIES: Final = 100
+_LOOK: Final = 1.0
 _HAND_OUT_SECONDS: Final = 20.0
 
 
@@ -112,12 +113,13 @@ class Door:
         self._signer = load_signer(settings.worker_key, create=True)
         self._proofs = Proofs.load([settings.worker_proofs] if settings.worker_proofs.exists() else [])
         self._redis = connect(broker_url, retries=8)
+        self._inner = connect(broker_url, retries=0, source=credentials)
         keys = Keys(settings.queue)
         inbox = Inbox(self._redis, keys, max_bytes=settings.max_request_bytes)
         self._counter = Counter(self._signer, self._proofs, inbox, Registry(self._redis, keys))
 
-    def pop(self, name: str, queues: list[str], slots: int) -> Held:
-        """Pop, and let this worker's processes know."""
+    def pop(self, name: str, queues: list[str], slots: int, *, patience: float = PATIENCE) -> Held:
+        """Pop, and let this worker's processes know; wait at most `patience` seconds for the gate."""
         known = self._proofs.subjects(self._signer.did, POP, now=int(time()))
         if not known:
             raise RefusedError(
@@ -130,12 +132,22 @@ class Door:
         before = held()
         stall = Stall(name, queues, slots, before.user if before else "")
         asked = pop(self._signer, queue, self._proofs, stall, now=int(time()))
-        answer = self._counter.ask(asked)
+        answer = self._counter.ask(asked, patience=patience)
         match answer:
             case {"lease": int() as until}:
                 found = self._take(asked.invocation, asked.container, until, answer, before)
         share(found)
         return found
+
+    def is_let_in(self) -> bool:
+        """Whether the broker still knows the user that the gate has made for this worker."""
+        if credentials() is None:
+            return True
+        try:
+            self._inner.ping()
+        except UnavailableError as error:
+            return not error.fields.get("refused", False)
+        return True
 
     def _take(
         self, asked: Invocation, container: Container, until: int, answer: Mapping[str, Any], before: Held | None
@@ -157,29 +169,32 @@ class Lease:
         self._stall = stall
         self._lost = lost
         self._end = Event()
-        self._soon = Event()
         self._held = door.pop(*stall)
         Thread(target=self._keep, name="lease", daemon=True).start()
 
     def stop(self) -> None:
         """Keep it no longer."""
         self._end.set()
-        self._soon.set()
 
-    def hurry(self) -> None:
-        """Pop again at once: the broker does not let this worker in any more."""
-        self._soon.set()
+    def _rest(self, seconds: float) -> bool:
+        """Wait until it is time to pop again, or the broker does not let the worker in any more; True at the end."""
+        deadline = monotonic() + seconds
+        while (left := deadline - monotonic()) > 0:
+            if self._end.wait(min(_LOOK, left)):
+                return True
+            if not self._door.is_let_in():
+                return False
+        return False
 
     def _keep(self) -> None:
         delay = 0.0
         while not self._end.is_set():
             left = self._held.until - time()
-            self._soon.wait(delay or max(0.2, left / 3))
-            self._soon.clear()
-            if self._end.is_set():
+            if self._rest(delay or max(0.2, left / 3)):
                 return
             try:
-                self._held = self._door.pop(*self._stall)
+                patience = max(0.5, min(10.0, self._held.until - time()))
+                self._held = self._door.pop(*self._stall, patience=patience)
                 delay = 0.0
             except RefusedError as error:
                 self._lost(f"{error.fields.get('rule', error.code)}: {error.message}")
