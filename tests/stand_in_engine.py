@@ -36,6 +36,11 @@ def main(command: str, *rest: str) -> int:
             return create(list(rest))
         case "start", name:
             return start(KEPT / f"{name}.json")
+        case "ps", *_:
+            for path in KEPT.glob("ipvm-*.json"):
+                held = json.loads(path.read_text())
+                if held["status"] == "running":
+                    print_labels(path.stem, held["options"]["--label"])
         case "kill", _, name:
             os.killpg(json.loads((KEPT / f"{name}.json").read_text())["pid"], signal.SIGKILL)
         case "container", "inspect", *_:
@@ -50,6 +55,11 @@ def main(command: str, *rest: str) -> int:
         case _:
             return 125
     return 0
+
+
+def print_labels(name: str, labels: list[str]) -> None:
+    """Print a container's name and labels."""
+    sys.stdout.write(f"{name} {','.join(labels)}\n")
 
 
 def create(rest: list[str]) -> int:

@@ -39,6 +39,7 @@ _SCRATCH: Final = 64 * _MIB
 _MAX_SCRATCH: Final = 4096 * _MIB
 _PROCESSES: Final = 128
 _LEFT: Final = 1.0  # seconds that a call must have left for its container to be started
+_OVERTIME: Final = 60  # seconds after its time that a container is left to the worker that started it
 _ENV_NAME: Final = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_]*")
 _TEXT: Final = {"type": "string", "maxLength": 65536}
 _SIZE: Final = {"type": "integer", "minimum": 6 * _MIB}
@@ -106,6 +107,7 @@ def _run(context: Context, call: Call) -> Outcome:
     _check_grants(call, config)
     engine = Engine.find(config.get("engine"))
     engine.check(rootful=config.get("rootful", False))
+    engine.reap(time.time())
     engine.prune()
     image = _image(context, call, engine)
     scratch = call.args.get("scratch", min(_SCRATCH, config.get("max_scratch", _MAX_SCRATCH)))
@@ -188,6 +190,7 @@ def _reconcile(context: Context, call: Call) -> Outcome | None:
     """Ask this machine's engine for the container of the Task; whether another machine had one, nobody knows."""
     try:
         engine = Engine.find(context.config("containers").get("engine"))
+        engine.reap(time.time())
         state = engine.state(name_of(call))
     except EffectError:
         return None
@@ -251,6 +254,7 @@ def _spec(call: Call, config: Mapping[str, Any], image: str, env_file: Path, wor
         memory=args.get("memory", min(_MEMORY, config.get("max_memory", _MAX_MEMORY))),
         processes=_PROCESSES,
         cpus=args.get("cpus", min(1.0, config.get("max_cpus", 1.0))),
+        until=int(time.time() + call.deadline - time.monotonic()) + _OVERTIME,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LABEL: Final = "ipvm-queue"
+_UNTIL: Final = "ipvm-until"
+_RUNNING: Final = re.compile(rf"(?P<name>ipvm-[a-z0-9-]+)\s.*\b{_UNTIL}\W+(?P<until>\d+)")
 HOME: Final = "/work"
 _KINDS: Final = ("podman", "docker")
 _OWN: Final = ("PATH", "HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_HOST", "DOCKER_CONFIG", "CONTAINER_HOST")
@@ -34,7 +37,10 @@ _TMP_BYTES: Final = 64 << 20
 
 
 class Spec(NamedTuple):
-    """A container to be made. `folder` becomes `/work`; `env_file` holds NAME=VALUE lines; `memory` is in bytes."""
+    """A container to be made. `folder` becomes `/work`; `env_file` holds NAME=VALUE lines; `memory` is in bytes.
+
+    From `until` on (Unix seconds) it may be ended by whoever finds it: its own worker has died.
+    """
 
     name: str
     image: str
@@ -47,6 +53,7 @@ class Spec(NamedTuple):
     memory: int
     processes: int
     cpus: float
+    until: int
 
 
 class State(NamedTuple):
@@ -137,6 +144,13 @@ class Engine:
         """Take a container away, whatever it does."""
         self._run("rm", "--force", name)
 
+    def reap(self, now: float) -> None:
+        """End the containers of ours whose time is over: their workers died, or these would have."""
+        told = self._run("ps", "--filter", f"label={LABEL}", "--format", "{{.Names}} {{.Labels}}").stdout.decode()
+        for found in map(_RUNNING.search, told.splitlines()):
+            if found is not None and int(found["until"]) < now:
+                self._run("kill", "--signal", "KILL", found["name"])
+
     def prune(self) -> None:
         """Take away the containers of ours that ended long ago."""
         filters = ["--filter", f"label={LABEL}", "--filter", f"until={_KEPT}"]
@@ -164,6 +178,7 @@ def create_arguments(kind: str, spec: Spec) -> list[str]:
         "create",
         *("--name", spec.name),
         *("--label", LABEL),
+        *("--label", f"{_UNTIL}={spec.until}"),
         "--interactive",
         *(() if spec.network else ("--network", "none")),
         *("--cap-drop", "all"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
 from ipvm_queue.effects.folder import CONTENT, FILES, NAME, OUTPUTS, check_paths, collect, content, folder, given
-from ipvm_queue.errors import CodecError
+from ipvm_queue.errors import CodecError, UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.wasm.outcome import CallError
 
@@ -122,7 +122,10 @@ def _start(context: Context, call: Call, module: Link, directories: list[Directo
 def _runner(cache_dir: Path) -> Wasi:
     from ipvm_queue.wasm.wasi import Wasi  # noqa: PLC0415
 
-    return Wasi(cache_dir)
+    try:
+        return Wasi(cache_dir)
+    except UsageError as error:
+        raise EffectError("wasi/host", error.message, "runner", sent=False) from error
 
 
 def _directory(host: Path, guest: str, *, writable: bool) -> Directory:

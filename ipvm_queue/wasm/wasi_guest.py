@@ -85,18 +85,24 @@ class _Sink:
 
 
 class _Watch:
-    """Ends the guest when its time is over or its scratch directory too large; `reason` says which."""
+    """Ends the guest when its time is over or its scratch directory too large; `reason` says which.
+
+    A guest whose worker has died is ended with its process: nobody would hear what it has to say.
+    """
 
     def __init__(self, engine: wasmtime.Engine, request: Request) -> None:
         self.reason: CallError | None = None
         self._engine = engine
         self._request = request
+        self._parent = os.getppid()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         end = time.monotonic() + self._request["time"]
         scratch, most = self._request["scratch"], self._request["scratch_bytes"]
         while time.monotonic() < end:
+            if os.getppid() != self._parent:
+                os._exit(1)
             if scratch is not None and size_of(Path(scratch)) > most:
                 self.reason = _scratch_full(most)
                 break

@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,21 @@ def test_reconcile_asks_the_engine(shell, context, home):
     kept.write_text(json.dumps(held | {"status": "created"}))
     with pytest.raises(NotDoneError):
         _reconcile(context, call)
+
+
+def test_what_a_dead_worker_left_running_is_ended(shell, home):
+    """A container is labelled with its end; whoever comes by after that ends it."""
+    process = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    until = int(time.time()) - 1
+    held = {"status": "running", "pid": process.pid, "options": {"--label": ["ipvm-queue", f"ipvm-until={until}"]}}
+    (home / "ipvm-left.json").write_text(json.dumps(held))
+    try:
+        shell("true")
+        assert process.wait(10) < 0
+    finally:
+        process.kill()
+    (made,) = [call for call in calls(home) if call[0] == "create"]
+    assert any(isinstance(word, str) and word.startswith("ipvm-until=") for word in made)
 
 
 def test_a_query_leaves_no_container(shell, home):
@@ -366,6 +383,26 @@ def test_a_real_container_is_killed_at_its_time(boxed):
     assert boxed("/bin/busybox sleep 600", seconds=8.0).out["error"]["code"] == "container/time-limit"
 
 
+def test_a_real_container_that_was_left_is_ended(boxed, real):
+    """The engine tells its labels in its own way; the end is found in them."""
+    engine = Engine.find(real.config("containers")["engine"])
+    name = f"ipvm-{os.urandom(8).hex()}"
+    ended = threading.Thread(
+        target=lambda: boxed("/bin/busybox sleep 600", effect=RUN, task=name.removeprefix("ipvm-"))
+    )
+    ended.start()
+    try:
+        while (state := engine.state(name)) is None or state.status != "running":
+            time.sleep(0.1)
+        engine.reap(time.time())
+        assert engine.state(name).status == "running"
+        engine.reap(time.time() + 10_000)
+        ended.join(20)
+        assert engine.state(name).status == "exited"
+    finally:
+        engine.remove(name)
+
+
 def test_a_real_command_is_once_and_can_be_asked_for(boxed, real):
     """The engine keeps one container for a Task; what became of it is known after the worker has died."""
     task = cid_of(["a command", os.urandom(8)])
@@ -384,7 +421,8 @@ def test_a_real_command_is_once_and_can_be_asked_for(boxed, real):
 
 def test_both_engines_are_told_the_same():
     """But for the user's own number, which podman has to map."""
-    spec = Spec("n", "i", ["a"], None, "/", Path("/e"), Path("/w"), network=False, memory=1, processes=1, cpus=0.5)
+    limits = {"memory": 1, "processes": 1, "cpus": 0.5, "until": 9}
+    spec = Spec("n", "i", ["a"], None, "/", Path("/e"), Path("/w"), network=False, **limits)
     podman, docker = (create_arguments(kind, spec) for kind in ("podman", "docker"))
 
     assert [word for word in podman if word not in ("--userns", "keep-id")] == docker

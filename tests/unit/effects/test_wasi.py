@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from effect_context import EffectContext
+from stack import children
 from wasi_guests import component, wasi
 
 from ipvm_queue.effects import EffectError, Safety, find
@@ -14,6 +18,21 @@ from ipvm_queue.ipld import Link
 
 QUERY = find("wasi:x", "wasi/query")
 RUN = find("ipfs://x", "wasi/run")
+
+
+def until(condition):
+    """Return what a condition says once it is true."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError("what was waited for did not happen")
+
+
+def threads(pid):
+    """Return the threads of a process."""
+    return list(Path(f"/proc/{pid}/task").iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +165,25 @@ def test_a_guest_that_sleeps_is_killed_at_its_time(run):
 
     assert (ended.value.code, ended.value.sent) == ("wasi/time-limit", True)
     assert time.monotonic() - begun < 30
+
+
+def test_a_guest_ends_with_its_worker(context, tmp_path):
+    """Who dies over a guest leaves no process behind that goes on."""
+    (tmp_path / "guest.wasm").write_bytes(wasi("sleep"))
+    script = (
+        "import sys; from pathlib import Path; from ipvm_queue.ipld import Link; from ipvm_queue.wasm.wasi import *\n"
+        "data = Path(sys.argv[1]).read_bytes()\n"
+        "Wasi(Path(sys.argv[2])).run(Link.of(data), data, Grants(), WasiLimits(10**9, 60.0, 1 << 24, 1000, 100000))"
+    )
+    cache = context.settings.cache_dir / "modules"
+    worker = subprocess.Popen([sys.executable, "-c", script, tmp_path / "guest.wasm", cache])
+    try:
+        (guest,) = until(lambda: children(worker.pid))
+        until(lambda: len(threads(guest)) > 1)  # one of them watches
+    finally:
+        worker.kill()
+        worker.wait()
+    until(lambda: not Path(f"/proc/{guest}").exists())
 
 
 def test_components_are_commands_too(run):
