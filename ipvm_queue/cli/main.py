@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "key": "key:key",
     "seal": "seal:seal",
     "open": "seal:open_",
+    "delegate": "delegate:delegate",
+    "revoke": "revoke:revoke",
     "ucan": "ucan:ucan",
     "doctor": "doctor:doctor",
     "completion": "completion:completion",

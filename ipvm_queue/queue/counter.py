@@ -14,7 +14,7 @@ from ipvm_queue.ucan.classic import queue_of
 from ipvm_queue.ucan.proof import is_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from ipvm_queue.crypto import Signer
     from ipvm_queue.ipld import Value
@@ -94,6 +94,15 @@ class Counter:
     def trust(self, queue: str) -> None:
         """Take a DID for the queue's: a worker knows it from the delegation by which it pops."""
         self._queue = queue
+
+    def meet(self, known: Collection[str]) -> None:
+        """Take for the queue whom the gate says that it is, where that is one of the `known` DIDs.
+
+        For who need not be let in to be heard: whoever takes back what it has delegated.
+        """
+        said = self._registry.queue()
+        if said is not None and said in known:
+            self._queue = said
 
     def push(self, job: Link, blocks: Mapping[Link, bytes]) -> Accepted:
         """Have a signed job (by its document's CID) enqueued, with the blocks it brings; raises `RefusedError`."""
