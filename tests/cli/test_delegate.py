@@ -106,7 +106,7 @@ def test_what_cannot_be_delegated_is_refused(delegate, keys, options, message):
     assert not (keys / "out.ucan").exists()
 
 
-def test_what_one_has_lost_cannot_be_passed_on(delegate, keys):
+def test_what_one_has_lost_cannot_be_passed_on(delegate):
     """A proof that is over is complained of, and not worked around."""
     delegate("queue", S, "--push", "--until", "1000", output="service")
 
