@@ -18,6 +18,7 @@ from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.members import MAX_BYTES
 from ipvm_queue.queue.recompute import Registry
 from ipvm_queue.queue.verdict import Finding, Report, Step, Verdict
+from ipvm_queue.ucan import UcanError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +39,11 @@ class BundleError(IpvmError):
 def check(source: str, asked: str | None, *, as_json: bool) -> int:
     """Judge a bundle, print every step, and return the exit code; raises `BundleError` where one does not hold."""
     data = sys.stdin.buffer.read(2 * MAX_BYTES) if source == "-" else _read(source, 2 * MAX_BYTES)
-    report = verify(data, Registry(safety_of, is_private), None if asked is None else _invocation(asked))
+    question = None if asked is None else _invocation(asked)
+    try:
+        report = verify(data, Registry(safety_of, is_private), question)
+    except UcanError as error:
+        raise BundleError(f"{source} is no bundle: {error.message}", verdict=str(Verdict.MALFORMED)) from error
     if as_json:
         answer(_plain(report))
     else:
