@@ -1,0 +1,274 @@
+"""Acts under fire: jobs with commands on a witness, while workers and server die, sleep and are cut off.
+
+The witness stands outside of all of it and counts. What it counted is compared with what the receipts say.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from proxy import Proxy
+from redis.exceptions import RedisError
+from sink import Sink
+from stack import Stack
+
+from ipvm_queue.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ipvm_queue.run import Run
+
+LEASE = 1.0
+_KINDS = ("act", "trace", "once", "alone")
+_LIST = "{ipvm:tests}:ipvm.effects"
+
+
+class Behind(Stack):
+    """A stack whose workers and gate reach the server through a proxy."""
+
+    def __init__(self, directory: Path, **more: Any) -> None:
+        super().__init__(directory, **more)
+        self.proxy = Proxy(self.port)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a worker."""
+        return {**super().environment(), "IPVM_BROKER_URL": f"redis://127.0.0.1:{self.proxy.port}/0"}
+
+
+@dataclass
+class Tally:
+    """What came of it: how often each fault was done, and each act by how it ended and how often it was counted."""
+
+    faults: Counter[str] = field(default_factory=Counter)
+    acts: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    reconciled: int = 0
+    late: int = 0
+    doubles: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def table(self) -> str:
+        """Return it as lines for people."""
+        rows: list[tuple[str, Any]] = [(f"fault: {name}", count) for name, count in sorted(self.faults.items())]
+        rows += [("acts asked for", self.acts)]
+        rows += [(f"ended {name}", count) for name, count in sorted(self.ends.items())]
+        rows += [("of these, settled by asking the witness", self.reconciled)]
+        rows += [("resolved by the operator afterwards", self.late)]
+        rows += [("done twice", len(self.doubles)), ("lost without a receipt that says so", len(self.lost))]
+        rows += [("receipts that are wrong", len(self.wrong))]
+        return "\n".join(f"{name:44} {count:>7}" for name, count in rows)
+
+
+class Storm:
+    """A queue with workers, a witness, and somebody who does harm; `seed` chooses all of it."""
+
+    deeds: ClassVar = ("child killed", "worker killed", "stopped past its lease", "server killed", "gate killed",
+                       "cut from the server", "cut from the witness", "messages delivered twice",
+                       "messages lost")  # fmt: skip
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.tally = Tally()
+        self.sink = Sink()
+        self.sink.before = self._dawdle
+        self.sink.after = self._answer_or_not
+        self.witness = Proxy(self.sink.port)
+        self.stack = Behind(directory, lease=LEASE, aof=True)
+        self._number = 0
+        self._calm = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.stack.start_valkey()
+        for name in ("a", "b"):
+            self._start_worker(name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._calm.set()
+        self.stack.stop()
+        self.witness.close()
+        self.stack.proxy.close()
+        self.sink.close()
+
+    def blow(self, acts: int) -> Tally:
+        """Ask for so many acts while harm is done, wait for the end, and compare."""
+        with self.stack.client() as client:
+            runs: list[Run] = []
+            asked = 0
+            while asked < acts:
+                job = client.read({"header": {"nonce": self.chance.randbytes(8).hex()}, "jobs": self._jobs()})
+                times = 1 + (self.chance.random() < 0.3)  # the same signed job comes twice now and then
+                runs += [patiently(lambda job=job: client.submit(job)) for _ in range(times)]
+                asked += len(job.tasks)
+                self.harm()
+                time.sleep(self.chance.uniform(0.0, 0.4))
+            self._calm.set()
+            self.stack.proxy.shut(shut=False)
+            self.witness.shut(shut=False)
+            for run in runs:
+                patiently(lambda run=run: run.wait(180))
+            self.sink.before = self.sink.after = lambda _key: None
+            self._compare(runs)
+            self._resolve(client, runs)
+        return self.tally
+
+    # What is asked for
+
+    def _jobs(self) -> dict[str, Any]:
+        count = self.chance.randrange(1, 6)
+        return {f"t{number}": self._act(number) for number in range(count)}
+
+    def _act(self, number: int) -> dict[str, Any]:
+        kind = self.chance.choice(_KINDS)
+        name = f"zone{self.chance.randrange(3)}" if kind == "alone" else f"{kind}{number}"
+        uri = f"witness://127.0.0.1:{self.witness.port}/{name}"
+        return {"type": "ipvm/effect", "with": uri, "do": f"test/{kind}", "value": number}
+
+    def _dawdle(self, _key: str) -> None:
+        if not self._calm.is_set():
+            time.sleep(random.uniform(0.0, 0.4))
+
+    def _answer_or_not(self, _key: str) -> None:
+        if not self._calm.is_set():
+            time.sleep(random.uniform(0.0, 0.4))
+            if random.random() < 0.05:
+                raise ConnectionAbortedError
+
+    # Harm
+
+    def harm(self) -> None:
+        """Do the next harm."""
+        deed = self.deeds[self._number % len(self.deeds)]
+        self._number += 1
+        with suppress(ProcessLookupError, RedisError):
+            {
+                "child killed": self._kill_child,
+                "worker killed": self._kill_worker,
+                "stopped past its lease": self._stop_child,
+                "server killed": self._kill_server,
+                "gate killed": self._kill_gate,
+                "cut from the server": lambda: self._cut(self.stack.proxy),
+                "cut from the witness": lambda: self._cut(self.witness),
+                "messages delivered twice": self._repeat,
+                "messages lost": lambda: self.stack.redis.delete(_LIST),
+            }[deed]()
+            self.tally.faults[deed] += 1
+
+    def _start_worker(self, name: str) -> None:
+        self.stack.start_worker(name, "-P", "prefork", "-c", "2", program="ipvm_queue.worker", ready=False)
+
+    def _workers(self) -> list[str]:
+        return [name for name in self.stack.groups if name not in ("valkey", "gate")]
+
+    def _child(self) -> int:
+        found = [pid for name in self._workers() for pid in self.stack.children(name)]
+        if not found:
+            raise ProcessLookupError
+        return self.chance.choice(found)
+
+    def _kill_child(self) -> None:
+        os.kill(self._child(), signal.SIGKILL)
+
+    def _kill_worker(self) -> None:
+        name = self._workers()[0]
+        self.stack.kill(name)
+        self._start_worker(f"w{self._number}")
+
+    def _stop_child(self) -> None:
+        pid = self._child()
+        os.kill(pid, signal.SIGSTOP)
+
+        def wake() -> None:
+            time.sleep(LEASE * 2)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+        threading.Thread(target=wake, daemon=True).start()
+
+    def _kill_gate(self) -> None:
+        self.stack.kill("gate")
+        self.stack.start_worker("gate", "-P", "solo", "--without-mingle", program="workers.gate", ready=False)
+
+    def _kill_server(self) -> None:
+        self.stack.kill("valkey")
+        self.stack.start_valkey()
+
+    def _cut(self, proxy: Proxy) -> None:
+        proxy.shut(shut=True)
+        time.sleep(self.chance.uniform(0.0, 0.5))
+        proxy.shut(shut=False)
+
+    def _repeat(self) -> None:
+        for message in self.stack.redis.lrange(_LIST, 0, 20):
+            self.stack.redis.lpush(_LIST, message)
+
+    # The comparison
+
+    def _compare(self, runs: list[Run]) -> None:
+        """Hold what each receipt says against what the witness counted."""
+        ends: dict[str, dict[str, Any]] = {}
+        for run in runs:
+            for result in patiently(run.results).values():
+                ends.setdefault(str(result.task), {})[result.state] = result
+        self.tally.acts = len(ends)
+        for key, by_state in ends.items():
+            count = self.sink.acts[key]
+            state = next(each for each in ("ok", "in-doubt", "error", *by_state) if each in by_state)
+            self.tally.ends[state] += 1
+            self.tally.reconciled += state == "ok" and bool(by_state["ok"].meta.get("reconciled"))
+            if state == "waiting":
+                self.tally.lost.append(key)
+            elif (state == "ok" and count != 1) or (state == "error" and count):
+                self.tally.wrong.append(f"{key} {state} {by_state[state].out} counted {count}")
+        known = set(ends)
+        self.tally.doubles += [key for key, count in self.sink.acts.items() if count > 1]
+        self.tally.lost += [key for key in self.sink.acts if key not in known]
+
+    def _resolve(self, client: Any, runs: list[Run]) -> None:
+        """Be the operator who asks the witness: afterwards each act that was in doubt has happened once."""
+        told = set()
+        for act in patiently(lambda: client.acts.all(in_doubt=True, limit=10_000)):
+            key = str(act.task)
+            if self.sink.acts[key]:
+                client.acts.done(act.id, act.fence, _word(client, act), [act.task], judged=True)
+            else:
+                client.acts.not_done(act.id, act.fence, "the witness has not seen it", judged=True)
+            told.add(key)
+        for run in {run.id: run for run in runs}.values():
+            if run.status == "in-doubt":
+                run.resume()
+                run.wait(180)
+        self.tally.late = len(told)
+        self.tally.wrong += [f"{key} counted {self.sink.acts[key]} at last" for key in told if self.sink.acts[key] != 1]
+        self.tally.doubles = [key for key, count in self.sink.acts.items() if count > 1]
+
+
+def _word(client: Any, act: Any) -> Any:
+    from ipvm_queue.ucan import issue
+
+    return issue(
+        client.signer, act.task, {"ok": None}, {"resolved": {"why": "the witness has seen it"}}, int(time.time())
+    )
+
+
+def patiently(action: Callable[[], Any], patience: float = 120.0) -> Any:
+    """Do something with a server that goes away now and then."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return action()
+        except (UnavailableError, UsageError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
