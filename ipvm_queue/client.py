@@ -182,7 +182,7 @@ class Client:
         return replace(root, read_page=fetched.__getitem__)
 
     def _stores(self) -> Stores:
-        return Stores(self._runs, self.blocks, self._registry, self._queue, self.counter)
+        return Stores(self._runs, self.blocks, self._registry, self._queue, self.counter, lambda: self.signer)
 
     def _complete(
         self, workflow: Workflow, folder: Path | None, blocks: Iterable[Block]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ipvm_queue.errors import UnavailableError, UsageError, WaitTimeoutError
+from ipvm_queue.crypto import is_sealed
+from ipvm_queue.errors import UnavailableError, UsageError, WaitTimeoutError, WrongKeyError
 from ipvm_queue.ipld import Link, decode
 from ipvm_queue.ucan import read
+from ipvm_queue.ucan.secret import VEIL, open_outcome, open_result, veil
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from ipvm_queue.crypto import Signer
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Plan
     from ipvm_queue.queue import WorkQueue
@@ -64,7 +68,11 @@ class _Receipts:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """A task of a run. `state` is `waiting` until there is a receipt."""
+    """A task of a run. `state` is `waiting` until there is a receipt.
+
+    The Result `out` of a `secret` task is veiled, `{"ok": {"secret": true}}`, until `reveal` opens what is `sealed`.
+    `ok` and `error` open it by themselves.
+    """
 
     label: str
     task: Link
@@ -73,6 +81,10 @@ class TaskResult:
     out: dict[str, Value] | None = None
     cached: bool = False
     receipts: _Receipts | None = field(default=None, repr=False, compare=False)
+    secret: bool = False
+    sealed: dict[str, Value] | None = field(default=None, repr=False, compare=False)
+    reader: Callable[[], Signer] | None = field(default=None, repr=False, compare=False)
+    opened: dict[str, Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def worker(self) -> str | None:
@@ -83,6 +95,8 @@ class TaskResult:
     @property
     def meta(self) -> dict[str, Any]:
         """What the receipt says of how it ran: gas and engine."""
+        if self.opened is not None:
+            return self.opened
         signed = self._signed()
         return {} if signed is None else signed.meta
 
@@ -93,18 +107,37 @@ class TaskResult:
 
     @property
     def ok(self) -> Value:
-        """The value of an `ok` Result; raises `UsageError` for any other."""
+        """The value of an `ok` Result; raises `UsageError` for any other, and for a secret that is another's."""
         return self._branch("ok")
 
     @property
     def error(self) -> Value:
-        """The value of an `error` Result; raises `UsageError` for any other."""
+        """The value of an `error` Result; raises `UsageError` for any other, and for a secret that is another's."""
         return self._branch("error")
 
     def _branch(self, branch: str) -> Value:
         if self.out is None or branch not in self.out:
             raise UsageError(f"task {self.label!r} has no {branch}: it is {self.state}", task=self.label)
-        return self.out[branch]
+        out = self.reveal().out
+        return None if out is None else out[branch]
+
+    def reveal(self) -> TaskResult:
+        """Return this with its secret opened, as its owner may; raises `UsageError` for anybody else."""
+        if self.sealed is None or self.reader is None:
+            return self
+        with yours(f"the result of {self.label!r}"):
+            found = open_result(self.reader(), self.task, self.sealed)
+        return replace(self, out=found.out, opened=found.meta, sealed=None)
+
+
+@contextmanager
+def yours(what: str) -> Iterator[None]:
+    """Raise `UsageError` where somebody opens a secret that is sealed for others."""
+    try:
+        yield
+    except WrongKeyError as error:
+        hint = "it is opened with the key that signed the job: --key FILE"
+        raise UsageError(f"{what} is secret, and this is not its owner's key", hint=hint) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +167,7 @@ class Stores(NamedTuple):
     registry: Registry
     queue: WorkQueue
     counter: Counter
+    reader: Callable[[], Signer]
 
 
 class Run:
@@ -143,7 +177,7 @@ class Run:
         self.id = run
         self.plan = plan
         self.workflow = plan.document
-        self._runs, self._blocks, self._registry, self._queue, self._counter = stores
+        self._runs, self._blocks, self._registry, self._queue, self._counter, self._reader = stores
 
     def __repr__(self) -> str:
         return f"Run({self.id})"
@@ -160,9 +194,21 @@ class Run:
 
     @property
     def outcome(self) -> dict[str, Value] | None:
-        """What the job's `catch` made of a failure, None where it made nothing."""
+        """What the job's `catch` made of a failure, None where it made nothing.
+
+        Raises `UsageError` where it is secret, and another's.
+        """
         outcome = self._runs.header(self.id).outcome
-        return None if outcome is None else decode(outcome)
+        if outcome is None or not is_sealed(outcome):
+            return None if outcome is None else decode(outcome)
+        with yours("the outcome"):
+            return open_outcome(self._reader(), self.id, outcome)
+
+    @property
+    def seen_outcome(self) -> dict[str, Value] | None:
+        """The outcome as anybody may see it: veiled where it is secret."""
+        outcome = self._runs.header(self.id).outcome
+        return VEIL if outcome is not None and is_sealed(outcome) else self.outcome
 
     def events(self, *, timeout: float | None = None) -> Iterator[RunEvent | Tick]:
         """Yield every task of the run as it ends, from the run's start to its end; a `Tick` a second in between.
@@ -261,11 +307,14 @@ class Run:
     def _result(self, number: int, record: Record | None, receipts: _Receipts) -> TaskResult:
         node = self.plan.node(number)
         if record is None:
-            return TaskResult(node.label, node.task, "waiting")
+            return TaskResult(node.label, node.task, "waiting", secret=node.secret)
         out = record.result
         if isinstance(out, Link):
             out = decode(self._blocks.get(out))
-        return TaskResult(node.label, node.task, record.state, record.receipt, out, record.cached, receipts)
+        found = TaskResult(node.label, node.task, record.state, record.receipt, out, record.cached, receipts)
+        if not node.secret or record.state == "skipped":
+            return found
+        return replace(found, secret=True, out=veil(out), sealed=out, reader=self._reader)
 
     def _fresh(self, nodes: list[int], seen: set[int], *, only_cached: bool = False) -> Iterator[RunEvent]:
         nodes = [node for node in nodes if node not in seen]

@@ -88,12 +88,14 @@ def show(task: Link, broker: str | None, key: Path | None, *, as_json: bool) -> 
     Example: ipvm effect show bafyrei...
     """
     from ipvm_queue.ucan import read
+    from ipvm_queue.ucan.secret import VEIL, is_secret
 
     with options.connected(broker, key) as client:
         act = _find(client, task)
     fields = _fields(act)
     if act.envelope:
-        fields["out"] = read(act.envelope, trusted=True).out
+        receipt = read(act.envelope, trusted=True)
+        fields["out"] = VEIL if is_secret(receipt.meta) else receipt.out
     if as_json:
         answer(fields)
         return

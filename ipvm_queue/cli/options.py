@@ -34,6 +34,9 @@ key = click.option(
 )
 
 
+reveal = click.option("--reveal", is_flag=True, help="Show what is secret too; for its owner, by --key.")
+
+
 def connecting(command: Command) -> Command:
     """Give a command `--broker`, `--key` and `--json`."""
     return broker(key(as_json(command)))

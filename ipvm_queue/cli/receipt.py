@@ -34,15 +34,16 @@ def receipt() -> None:
 @receipt.command()
 @CID
 @options.connecting
-def get(cid: Link, broker: str | None, key: Path | None, *, as_json: bool) -> None:
+@options.reveal
+def get(cid: Link, broker: str | None, key: Path | None, *, as_json: bool, reveal: bool) -> None:
     """Print a receipt.
 
     Example: ipvm receipt get bafyrei...
     """
     with options.connected(broker, key) as client:
         found = find(client, cid)
-        out = result(client, found)
-    _print(found, out, {}, as_json=as_json)
+        out, meta = seen(client, found, reveal=reveal)
+    _print(found, out, meta, {}, as_json=as_json)
 
 
 @receipt.command()
@@ -119,20 +120,21 @@ def _cid(text: str) -> Link:
 def _verify_stored(cid: Link, broker: str | None, key: Path | None, rerun: str | None, *, as_json: bool) -> int:
     with options.connected(broker, key) as client:
         found = find(client, cid)
-        out = result(client, found)
+        out, meta = seen(client, found, reveal=False)
         checked = ["cid", "signature", "result"]
         if rerun is not None:
             from ipvm_queue.cli.rerun import run_again
 
-            again = run_again(client, rerun, found)
-            if again != out:
+            again, said = run_again(client, rerun, found), seen(client, found, reveal=True)[0]
+            if again != said:
+                differ = f"the Task gave {brief(again)}; its receipt says {brief(said)}"
                 raise NotReproducedError(
-                    f"run again, the Task gave {brief(again)}; its receipt says {brief(out)}",
+                    f"run again, {'the Task gave something else' if out != said else differ}",
                     hint=f"do not trust results of {found.issuer}",
                     receipt=str(found.link),
                 )
             checked.append("rerun")
-    _print(found, out, {"valid": True, "checked": checked}, as_json=as_json)
+    _print(found, out, meta, {"valid": True, "checked": checked}, as_json=as_json)
     return 0
 
 
@@ -151,17 +153,35 @@ def result(client: Client, found: Receipt) -> Value:
     return decode(client.blocks.get(found.out)) if isinstance(found.out, Link) else found.out
 
 
-def _print(found: Receipt, out: Value, extra: dict[str, Value], *, as_json: bool) -> None:
+def seen(client: Client, found: Receipt, *, reveal: bool) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Return a receipt's Result and `meta` as they may be shown; with `reveal` opened by the owner's key."""
+    from ipvm_queue.run import yours
+    from ipvm_queue.ucan.secret import is_secret, open_result, veil
+
+    out = result(client, found)
+    if not is_secret(found.meta):
+        return out, found.meta
+    if not reveal:
+        return veil(out), found.meta
+    with yours("the result"):
+        opened = open_result(client.signer, found.ran, out)
+    return opened.out, {**found.meta, **opened.meta}
+
+
+def _print(found: Receipt, out: Value, meta: Value, extra: dict[str, Value], *, as_json: bool) -> None:
     if as_json:
         fields = {"receipt": found.link, "ran": found.ran, "worker": found.issuer, "issued": found.issued}
-        answer({**fields, "out": out, "meta": found.meta, **extra})
+        answer({**fields, "out": out, "meta": meta, **extra})
         return
+    from ipvm_queue.cli.results import HIDDEN
+    from ipvm_queue.ucan.secret import VEIL
+
     line(f"receipt {found.link}")
     line(f"ran     {found.ran}")
     line(f"worker  {found.issuer}")
     line(f"issued  {datetime.fromtimestamp(found.issued, UTC).isoformat()}")
     for branch, value in out.items():
-        line(f"{branch:7} {brief(value)}")
-    line(f"meta    {brief(found.meta)}")
+        line(f"{branch:7} {HIDDEN if value == VEIL else brief(value)}")
+    line(f"meta    {brief(meta)}")
     if extra:
         line(f"valid   {', '.join(extra['checked'])}")

@@ -27,7 +27,7 @@ def run_again(client: Client, run: str, receipt: Receipt) -> Value:
     found = attach(client, run)
     node = _node(found, receipt)
     args = _arguments(client, found, node)
-    if not isinstance(args, Resolved) or args.task != receipt.ran:
+    if not isinstance(args, Resolved) or (node.task if node.veiled else args.task) != receipt.ran:
         raise UsageError(f"the inputs of {node.label!r} in run {found.id} are not those of {receipt.ran}")
     bounds = found.plan.bounds[node.bounds]
     limits = Limits(gas=bounds.gas, memory=args.args.get("mem", bounds.memory), time=bounds.time)
@@ -52,7 +52,7 @@ def _arguments(client: Client, run: Run, node: Node) -> object:
     results = run.results()
     known = {}
     for number in node.predecessors:
-        each = results[run.plan.node(number).label]
+        each = results[run.plan.node(number).label].reveal()
         if isinstance(each.receipt, Link) and each.out is not None:
             known[number] = Known(each.receipt, each.state, each.out)  # type: ignore[arg-type]
     return prepare(run.plan, node, known, _others(client, node.awaits))

@@ -54,7 +54,8 @@ def list_(broker: str | None, key: Path | None, limit: int, status: str | None, 
 @run.command()
 @RUN
 @options.connecting
-def show(run_id: str, broker: str | None, key: Path | None, *, as_json: bool) -> int:
+@options.reveal
+def show(run_id: str, broker: str | None, key: Path | None, *, as_json: bool, reveal: bool) -> int:
     """Show every task of a run, its receipt and its value.
 
     The exit code is that of the run, as `ipvm-submit` gives it; 0 for one that goes on.
@@ -68,14 +69,17 @@ def show(run_id: str, broker: str | None, key: Path | None, *, as_json: bool) ->
         if not as_json:
             say(f"run {found.id}: {found.status}, workflow {found.workflow}")
             _show_receipts(found)
-        return conclude(found, as_json=as_json)
+        return conclude(found, as_json=as_json, reveal=reveal)
 
 
 @run.command()
 @RUN
 @options.connecting
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up waiting; the run goes on.")
-def watch(run_id: str, broker: str | None, key: Path | None, timeout: float | None, *, as_json: bool) -> int:
+@options.reveal
+def watch(
+    run_id: str, broker: str | None, key: Path | None, timeout: float | None, *, as_json: bool, reveal: bool
+) -> int:
     """Follow a run to its end, as `ipvm-submit` does.
 
     Example: ipvm run watch 1f3a
@@ -83,7 +87,7 @@ def watch(run_id: str, broker: str | None, key: Path | None, timeout: float | No
     from ipvm_queue.cli.results import attach, wait
 
     with options.connected(broker, key, workers=True) as client:
-        return wait(attach(client, run_id), client, timeout, as_json=as_json)
+        return wait(attach(client, run_id), client, timeout, as_json=as_json, reveal=reveal)
 
 
 @run.command()

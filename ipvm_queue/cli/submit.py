@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--plan", is_flag=True, help="Print the plan and its canvas; enqueue nothing.")
 @click.option("--no-wait", is_flag=True, help="Print the run's id once it is accepted, and leave.")
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up waiting; the run goes on.")
+@options.reveal
 @click.version_option(__version__, prog_name="ipvm-queue")
 def submit(
     job: str,
@@ -51,6 +52,7 @@ def submit(
     as_json: bool,
     plan: bool,
     no_wait: bool,
+    reveal: bool,
 ) -> int:
     """Run JOB on the queue, wait for it, and print what came out.
 
@@ -76,7 +78,9 @@ def submit(
     with options.connected(broker, key, workers=True, proofs=proofs) as client:
         with documents.named(document):
             run = client.submit(document.workflow, folder=document.folder, blocks=document.blocks)
-        return _leave(run, client, as_json=as_json) if no_wait else wait(run, client, timeout, as_json=as_json)
+        if no_wait:
+            return _leave(run, client, as_json=as_json)
+        return wait(run, client, timeout, as_json=as_json, reveal=reveal)
 
 
 def _leave(run: Run, client: Client, *, as_json: bool) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from ipvm_queue.crypto.suites import ED25519, SUITES, suite_of_key
 from ipvm_queue.errors import UsageError
 
@@ -34,6 +36,21 @@ class Signer:
     def generate(cls, suite: str = ED25519.name) -> Signer:
         """Return a signer with a fresh random key of a suite: `Ed25519`, `P-256` or `secp256k1`."""
         return cls(SUITES[suite].generate())
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> Signer:
+        """Return the Ed25519 signer whose `seed` this is; raises `UsageError` for anything but 32 bytes."""
+        try:
+            return cls(Ed25519PrivateKey.from_private_bytes(seed))
+        except ValueError as error:
+            raise UsageError("the seed of an Ed25519 key has 32 bytes") from error
+
+    @property
+    def seed(self) -> bytes:
+        """The 32 bytes that an Ed25519 key is made from; raises `UsageError` for a key of another suite."""
+        if self.suite is not ED25519:
+            raise UsageError(f"a key of {self.suite.name} has no seed")
+        return self._key.private_bytes_raw()  # type: ignore[union-attr]
 
     @property
     def private_key(self) -> PrivateKey:

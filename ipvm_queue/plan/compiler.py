@@ -13,7 +13,7 @@ from ipvm_queue.plan.nonces import act_nonce, query_nonce
 from ipvm_queue.ucan import WASM_RUN, form, task_link
 from ipvm_queue.workflow.model import DEFAULT_MEMORY, Config, Promise
 from ipvm_queue.workflow.safety import Safety
-from ipvm_queue.workflow.taint import every_effect, is_catch_secret, secret_tasks
+from ipvm_queue.workflow.taint import Taint, every_effect, find_taints, taint_of_catch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -116,7 +116,7 @@ def compile_plan(
         addresses[label] = _address(task, nonce, subject, service, addresses)
     if edges.name({address.task: label for label, address in reversed(addresses.items())}):
         order = _order(edges)
-    secret = secret_tasks(workflow, order, edges.inputs, private)
+    taints = find_taints(workflow, order, edges.inputs, private)
     wobbly = _wobbly(order, edges, workflow, classes)
     barrier = find_barrier(order, edges.before, classes)
     if barrier.behind:
@@ -156,13 +156,13 @@ def compile_plan(
             handled=label in handled or bool(task.on_error),
             risk=SAFETIES.index(classes[label]),
             act=_act(service, document, label, address) if label in wobbly else None,
-            secret=label in secret,
+            taint=int(taints.get(label, Taint.NONE)),
         )
 
     nodes = [node(label, workflow.tasks[label], addresses[label]) for label in order]
     if workflow.catch is not None:
         handler = _handler(workflow.catch, subject, service, bounds, queues)
-        nodes.append(handler._replace(secret=is_catch_secret(workflow.catch, secret)))
+        nodes.append(handler._replace(taint=int(taint_of_catch(workflow.catch, taints))))
     if barrier.behind:
         place = {"bounds": bounds.setdefault(_bounds(Config()), len(bounds)), "queue": queues[EFFECT_QUEUE]}
         last = [numbers[label] for label in barrier.last]
@@ -180,7 +180,7 @@ def compile_plan(
         pages=tuple(pages) or ([list(node) for node in nodes],),
         read_page=pages.__getitem__,
         nodes=nodes,
-        owner=_owner(workflow, subject) if any(node.secret for node in nodes) else None,
+        owner=_owner(workflow, subject) if taints or nodes[-1].secret else None,
     )
     return Compiled(plan, pages)
 

@@ -15,6 +15,7 @@ from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode_own, encode_own
 from ipvm_queue.ucan import WASM_RUN
 from ipvm_queue.workflow.safety import Safety
+from ipvm_queue.workflow.taint import Taint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,8 +46,8 @@ class Node(NamedTuple):
     `[node, predecessors, queue]`: whom this one feeds, how many arrivals that one waits for, and where it runs.
     `handled` says that an error here is another task's input and does not fail the run. `risk` is the index of the
     safety class. `act` is what a command is known by where its Task is another in each run, because the answer of a
-    query is in it. The Result of a `secret` node leaves the worker that made it sealed, and is found by nobody who asks
-    for its Task.
+    query is in it. `taint` says whether its Result is secret (`workflow.taint`): it is sealed then, and found by
+    nobody who asks for its Task.
     """
 
     label: str
@@ -63,7 +64,17 @@ class Node(NamedTuple):
     handled: bool
     risk: int = 0
     act: Link | None = None
-    secret: bool = False
+    taint: int = 0
+
+    @property
+    def secret(self) -> bool:
+        """Whether its Result is sealed before it leaves the worker that made it."""
+        return self.taint == Taint.SECRET
+
+    @property
+    def veiled(self) -> bool:
+        """Whether its args may hold secrets, so that a CID of them could be guessed from: its one Task is `task`."""
+        return self.taint != Taint.NONE
 
     @property
     def safety(self) -> Safety:
@@ -78,7 +89,7 @@ class Node(NamedTuple):
     @property
     def shared(self) -> bool:
         """Whether its Task is everyone's: looked up, computed by one for all, remembered."""
-        return self.command == WASM_RUN and not self.secret
+        return self.command == WASM_RUN and self.taint == Taint.NONE
 
     @property
     def is_static(self) -> bool:

@@ -12,6 +12,7 @@ from ipvm_queue.store.records import FAILED, Record, State
 from ipvm_queue.store.registry import BEAT_SECONDS, Registry, Worker
 from ipvm_queue.store.replays import RedisReplays
 from ipvm_queue.store.revocations import Revocations
+from ipvm_queue.store.run_keys import RunKey, RunKeys
 from ipvm_queue.store.runs import RedisRuns
 from ipvm_queue.store.transitions import (
     Answer,
@@ -58,6 +59,8 @@ __all__ = [
     "RedisRuns",
     "Registry",
     "Revocations",
+    "RunKey",
+    "RunKeys",
     "Settlement",
     "State",
     "User",

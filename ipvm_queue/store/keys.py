@@ -53,6 +53,15 @@ class Keys:
         """Return the HASH of a run's hand-outs: CID of the pop (`/queue/pop`) → the queue's signed answer."""
         return f"{self.run(run)}:handed"
 
+    def run_keys(self, run: str) -> str:
+        """Return the HASH of the boxes that hold a run's key: DID of a reader ("" for the first readers) → box."""
+        return f"{self.run(run)}:keys"
+
+    @property
+    def wanted_keys(self) -> str:
+        """SET: run|DID of workers that ask for a run's key."""
+        return self.prefix + "keys:wanted"
+
     def proxy(self, receipt: Link) -> str:
         """Return the STRING of the binary CID of the token by which a receipt is signed in the service's name."""
         return f"{self.prefix}proxy:{receipt.key}"

@@ -15,6 +15,7 @@ from ipvm_queue.ipld import DAG_CBOR, Link, encode_own
 from ipvm_queue.store import Attestation, Record
 from ipvm_queue.ucan import issue, seal
 from ipvm_queue.ucan.receipt import INVOCATION_TAG
+from ipvm_queue.worker.sealing import SecretLostError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ipvm_queue.plan import Node
     from ipvm_queue.store import RedisBlocks, Settlement, State
     from ipvm_queue.worker.authority import Mandate
+    from ipvm_queue.worker.sealing import Sealing
 
 PROXY_SIGN: Final = "/ucan/proxy/sign"
 INLINE: Final = 2048  # bytes of a Result that stay in its receipt; a larger one is a block of its own
@@ -38,25 +40,42 @@ class _Made(NamedTuple):
 
 
 class Scribe:
-    """Signs a run's receipts. `mandate` is the one under which it does, None for a run that passed no gate."""
+    """Signs a run's receipts.
+
+    `mandate` is the one under which it does, None for a run that passed no gate, `sealing` how secrets are sealed, None
+    for a run without any.
+    """
 
     def __init__(self, signer: Signer, blocks: RedisBlocks) -> None:
         self.mandate: Mandate | None = None
+        self.sealing: Sealing | None = None
         self._signer = signer
         self._blocks = blocks
         self._made: dict[Link, _Made] = {}
 
     def sign(self, node: Node, task: Link, out: Value, state: State, meta: dict[str, Value]) -> tuple[Record, bytes]:
         """Return a node's record, and its receipt (13r)."""
-        encoded = encode_own(out)
-        if len(encoded) > INLINE:
-            out = self._blocks.put(encoded, DAG_CBOR)
-            encoded = encode_own(out)
+        if self.sealing is not None and self.sealing.covers(node, state):
+            out, meta = self.sealing.seal(task, out, meta)
+        out, encoded = self._placed(out)
         cause = None if self.mandate is None else self.mandate.cause
         link, receipt = issue(self._signer, task, out, meta, int(time()), cause=cause)
         if cause is not None:
             self._made[link] = _Made(node.command, task, link)
         return Record(link, state, cached=False, out=encoded), receipt
+
+    def seal_again(self, node: Node, out: dict[str, Value], meta: dict[str, Value]) -> Value:
+        """Return the Result of a receipt that was not made in this run as this run keeps it."""
+        if self.sealing is None or not node.secret:
+            raise SecretLostError("it is secret, and this run has no secrets")
+        return self._placed(self.sealing.seal(node.task, out, meta)[0])[0]
+
+    def _placed(self, out: Value) -> tuple[Value, bytes]:
+        encoded = encode_own(out)
+        if len(encoded) <= INLINE:
+            return out, encoded
+        link = self._blocks.put(encoded, DAG_CBOR)
+        return link, encode_own(link)
 
     def under(self, receipts: tuple[Link, ...]) -> dict[str, Value]:
         """Return what a receipt says of those that its Task's args were taken from, so that a reader can walk down.

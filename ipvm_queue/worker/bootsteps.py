@@ -16,6 +16,7 @@ from ipvm_queue.observe import dress, logger
 from ipvm_queue.store import BEAT_SECONDS, Keys, RedisRuns, Registry, Worker
 from ipvm_queue.worker.announce import want_events
 from ipvm_queue.worker.app import settings
+from ipvm_queue.worker.secrecy import add_secrecy
 from ipvm_queue.worker.standing import Door, Lease, broker, enter_as_minted
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def add_steps(app: Celery) -> None:
     app.steps["consumer"].add(Presence)
     app.steps["consumer"].add(Events)
     app.steps["consumer"].add(Sweep)
+    add_secrecy(app)
 
 
 def dress_logs(logger: Any, **_: Any) -> None:

@@ -5,6 +5,7 @@ Which handler it is can be known only here, where the `with` of a job may come f
 
 from __future__ import annotations
 
+from copy import copy
 from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,7 +19,7 @@ from ipvm_queue.worker.guard import Act, Acted
 from ipvm_queue.worker.stops import CRASHED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ipvm_queue.crypto import Signer
     from ipvm_queue.effects import Effect
@@ -50,7 +51,7 @@ class Blocks:
 
     def __init__(self, near: DirectoryBlocks, stored: RedisBlocks) -> None:
         self.get = near.get
-        self.put = stored.put
+        self.put: Callable[..., Link] = stored.put
         self.pin = stored.pin
 
 
@@ -62,6 +63,13 @@ class World:
         self.blocks = blocks
         self.signer = signer
         self._config: EffectsConfig | None = None
+
+    def without_puts(self) -> World:
+        """Return the world of a secret effect: nothing that it makes may stand in a block, for those are not sealed."""
+        twin = copy(self)
+        twin.blocks = copy(self.blocks)
+        twin.blocks.put = _refuse_put
+        return twin
 
     def config(self, table: str) -> Mapping[str, Any]:
         """Return a table of the `effects_config` file, read once."""
@@ -94,15 +102,16 @@ class Effects:
         except EffectError as error:
             record, receipt = signed({"error": error.error}, "error", {})
             return Acted(receipt, record, {"error": error.error})
-        digest = Link.of(encode({"uri": call.uri, "do": call.ability, "args": call.args}), DAG_CBOR)
+        digest = _digest(node, call)
+        world = self._world.without_puts() if node.secret else self._world
         what = {**what, "effect": f"{effect.scheme} {effect.ability}", "request": digest}
         if effect.safety is Safety.COMMAND:
-            act = Act(wanted, effect, self._world, call, digest.bytes, signed)
+            act = Act(wanted, effect, world, call, digest.bytes, signed, discreet=node.veiled)
             return self.guard.act(act, crashed=errand.crashed)
         if errand.crashed:
             record, receipt = signed({"error": dict(CRASHED)}, "error", {})
             return Acted(receipt, record, {"error": dict(CRASHED)})
-        done = ask(effect, self._world, call)
+        done = ask(effect, world, call)
         record, receipt = signed(done.out, "ok" if "ok" in done.out else "error", done.meta)
         return Acted(receipt, record, done.out)
 
@@ -129,6 +138,17 @@ class Effects:
         return effect, Call(uri, ability, args, task, monotonic() + bounds.time, size, 1)
 
 
+def _digest(node: Node, call: Call) -> Link:
+    """Return what a request can be told by. One with secrets in it is told by its promises: it could be guessed."""
+    known = node.args if node.veiled else {"uri": call.uri, "do": call.ability, "args": call.args}
+    return Link.of(encode(known), DAG_CBOR)
+
+
+def _refuse_put(*_: Any) -> Link:
+    message = "the result is secret, so no part of it can be kept as a block: blocks are not sealed"
+    raise EffectError("effect/secret-block", message, "requestor")
+
+
 def _wanted(errand: Errand, effect: Effect, call: Call) -> Wanted:
     """Return the act that a node asks for; raises `EffectError` where its handler cannot say what it touches."""
     node = errand.node
@@ -142,7 +162,7 @@ def _wanted(errand: Errand, effect: Effect, call: Call) -> Wanted:
         run=errand.run,
         node=errand.number,
         queue=errand.queue,
-        tasks=list(dict.fromkeys((errand.ready.task, node.task, call.task))),
+        tasks=[call.task] if node.secret else list(dict.fromkeys((errand.ready.task, node.task, call.task))),
         about=f"{call.ability} of {about[:_SHOWN] if isinstance(about, str) else 'what a promise brought'}",
         label=node.label,
         resource=resource,

@@ -48,7 +48,10 @@ class Acted(NamedTuple):
 
 
 class Act(NamedTuple):
-    """All that doing a command takes. `sign` makes a record and a receipt of a Result, a state and a `meta`."""
+    """All that doing a command takes. `sign` makes a record and a receipt of a Result, a state and a `meta`.
+
+    `discreet` says that secrets are in it: what the store is told of errors is their codes.
+    """
 
     wanted: Wanted
     effect: Effect
@@ -56,6 +59,11 @@ class Act(NamedTuple):
     call: Call
     digest: bytes
     sign: Sign
+    discreet: bool = False
+
+    def told(self, error: EffectError) -> str:
+        """Return what may be kept with an act of what a handler raised."""
+        return error.code if self.discreet else f"{error.code}: {error.message}"
 
 
 class Guard:
@@ -151,9 +159,9 @@ class Guard:
         """Say that the handler has no answer: where nothing was sent the act is free, else it is in doubt."""
         name = act.wanted.id
         if not error.sent:
-            self._tell(lambda: self._acts.not_done(name, fence, error.message))
+            self._tell(lambda: self._acts.not_done(name, fence, act.told(error)))
             return self._failed(act, error.error, _meta(act.call, started, error.evidence))
-        why = f"{error.code}: {error.message}"
+        why = act.told(error)
         self._tell(lambda: self._acts.doubt(name, fence, why, act.wanted.run))
         return self._judge(act, fence, why)
 
@@ -178,7 +186,7 @@ class Guard:
                 return None
             outcome, why = None, f"{why}; the world knows nothing of it yet"
         except Exception as raised:  # noqa: BLE001 - the doubt stays
-            outcome, why = None, f"{why}; asked what became of it: {broken(act.effect, raised).message}"
+            outcome, why = None, f"{why}; asked what became of it: {act.told(broken(act.effect, raised))}"
         if outcome is not None:
             return self._done(act, fence, outcome, started, judged=True)
         task = act.wanted.tasks[0]

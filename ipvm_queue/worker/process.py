@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import os
 from threading import Event, Thread
+from traceback import extract_tb
 from typing import TYPE_CHECKING
 
-from ipvm_queue.errors import BlockError, CodecError
+from ipvm_queue.errors import BlockError, CodecError, IpvmError
 from ipvm_queue.observe import logger
 from ipvm_queue.worker.announce import Announcer
 from ipvm_queue.worker.app import settings
@@ -46,6 +47,10 @@ class Process:
         self._shift = shift = Shift(self.tools, run, plan, plan.node(node).queue)
         try:
             shift.work(node)
+        except Exception as error:
+            if plan.owner is None or isinstance(error, IpvmError):
+                raise
+            raise _nameless(error) from None
         finally:
             self._shift = None
         return shift.receipt(node)
@@ -60,6 +65,12 @@ class Process:
                 shift.beat()
             except Exception:  # noqa: BLE001 - leases that are not renewed lapse, and the work is done elsewhere
                 _log.warning("leases could not be renewed", exc_info=True)
+
+
+def _nameless(error: Exception) -> RuntimeError:
+    """Return an error that may be logged where secrets are worked on: what kind it was and where, not what it says."""
+    place = extract_tb(error.__traceback__)[-1]
+    return RuntimeError(f"{type(error).__name__} in {place.filename}, line {place.lineno}")
 
 
 _processes: dict[int, Process] = {}

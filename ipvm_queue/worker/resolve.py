@@ -73,6 +73,11 @@ def prepare(plan: Plan, node: Node, known: dict[int, Known], others: dict[Link, 
     return Resolved(args, task_link(plan.subject_of(node), node.command, args, node.nonce), under)
 
 
+def addresses(node: Node, ready: Resolved) -> list[Link]:
+    """Return the Tasks under which a node's receipt is found: under none where it is secret."""
+    return [] if node.secret else list(dict.fromkeys((node.task, ready.task)))
+
+
 def commit(plan: Plan, failed: int | None) -> dict[str, Any]:
     """Return the Result of the barrier: may commands run? `failed` is the first task that failed. (job 1.1)."""
     if failed is None:

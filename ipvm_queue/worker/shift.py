@@ -20,13 +20,15 @@ from ipvm_queue.plan import EFFECT_QUEUE
 from ipvm_queue.store import FAILED, Ask, Record, Settlement
 from ipvm_queue.store.runs import DEATH_LIMIT
 from ipvm_queue.ucan import UcanError, read, task_link
+from ipvm_queue.ucan.secret import is_secret
 from ipvm_queue.worker.attest import Scribe
 from ipvm_queue.worker.authority import REFUSED, NotHandedError
 from ipvm_queue.worker.catch import answer, failure
 from ipvm_queue.worker.effect import Errand
 from ipvm_queue.worker.execute import execute
-from ipvm_queue.worker.resolve import ABORTED, Known, Resolved, Step, Stopped, commit, prepare
-from ipvm_queue.worker.stops import CRASHED, late, lost
+from ipvm_queue.worker.resolve import ABORTED, Known, Resolved, Step, Stopped, addresses, commit, prepare
+from ipvm_queue.worker.sealing import SecretLostError
+from ipvm_queue.worker.stops import CRASHED, FOREIGN, late, lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,12 +91,12 @@ class Shift:
         return None if record is None else record.receipt
 
     def _may(self, grant: Grant) -> bool:
-        """Whether the run may go on: its mandate holds, and is this worker's."""
+        """Whether the run may go on: its mandate holds, is this worker's, and its secrets are open to it."""
         tools = self._tools
-        if tools.authorities is None:
-            return True
         try:
-            self._scribe.mandate = tools.authorities.mandate(self._run, self._plan.document, grant)
+            if tools.authorities is not None:
+                self._scribe.mandate = tools.authorities.mandate(self._run, self._plan.document, grant)
+            self._scribe.sealing = tools.vault.of(self._run, self._plan)
         except UcanError as error:
             _log.warning("a run's authority does not hold", run=self._run, rule=error.name, reason=error.message)
             tools.runs.cancel(self._run, f"{error.name}: {error.message}")
@@ -172,8 +174,7 @@ class Shift:
             elif number == self._plan.catch:
                 steps.append(Step(number, node, ready, [], None, ahead=False))
             else:
-                tasks = [node.task] if ready.task == node.task else [node.task, ready.task]
-                steps.append(Step(number, node, ready, tasks, None, ahead=False))
+                steps.append(Step(number, node, ready, addresses(node, ready), None, ahead=False))
         alone = grant.careful or any(points for _, points in grant.nodes)
         cheap = self._tools.paces.cheap(self._run, self._queue)
         links = max(1, self._want() // max(1, len(steps))) if cheap and not alone else 1
@@ -191,11 +192,11 @@ class Shift:
             node = self._plan.node(number)
             if node.awaits or not node.pure:
                 return
-            yield Step(number, node, None, [node.task], None, ahead=True)
+            yield Step(number, node, None, [node.task] if node.shared else [], None, ahead=True)
 
     def _claim(self, groups: list[list[Step]]) -> list[list[Step]]:
         """Ask for every pure step at once; leave out what another owner is computing."""
-        asked = [step for group in groups for step in group if step.tasks and step.node.pure]
+        asked = [step for group in groups for step in group if step.tasks and step.node.shared]
         if not asked:
             return groups
         asks = [Ask(step.number, "ahead" if step.ahead else "work", step.tasks) for step in asked]
@@ -226,6 +227,8 @@ class Shift:
                 pairs = zip(ask.tasks, found.receipts, strict=True)
                 try:
                     others[ask.node] = {task: self._read(data) for task, (_, data) in pairs}
+                except SecretLostError:
+                    self._stop(ask.node, nodes.pop(ask.node), FOREIGN, "error")
                 except BlockError as error:
                     self._stop(ask.node, nodes.pop(ask.node), lost(error), "error")
                 continue
@@ -246,7 +249,7 @@ class Shift:
             if record is None:
                 raise RuntimeError(f"node {number} of run {self._run} was released before it settled")
             try:
-                self._known[number] = Known(record.receipt, record.state, self._inline(record.result))
+                self._known[number] = Known(record.receipt, record.state, self._opened(number, record))
             except BlockError as error:
                 gone[number] = error
         for number in [number for number, node in nodes.items() if not gone.keys().isdisjoint(node.predecessors)]:
@@ -255,8 +258,14 @@ class Shift:
 
     def _read(self, data: bytes) -> Known:
         receipt = read(data, trusted=True)
+        if is_secret(receipt.meta):
+            raise SecretLostError("secrets do not leave their run")
         result = self._inline(receipt.out)
         return Known(receipt.link, "ok" if "ok" in result else "error", result)
+
+    def _opened(self, number: int, record: Record) -> dict[str, Value]:
+        out, node, sealing = self._inline(record.result), self._plan.node(number), self._scribe.sealing
+        return out if sealing is None or not sealing.covers(node, record.state) else sealing.open(node.task, out).out
 
     def _inline(self, out: Value) -> dict[str, Value]:
         return decode_own(self._tools.blocks.get(out)) if isinstance(out, Link) else out  # type: ignore[no-any-return]
@@ -267,6 +276,8 @@ class Shift:
         """Resolve a node's args (those of the `catch` handler are the first failure); look whether it may run so."""
         ready = self._handler(node) if handler else prepare(self._plan, node, self._known, others)
         mandate = self._scribe.mandate
+        if node.veiled and isinstance(ready, Resolved):
+            ready = ready._replace(task=node.task)  # another CID would be a hash of secrets, which could be guessed
         if mandate is None or isinstance(ready, Stopped):
             return ready
         refusal = mandate.refusal(node.command, ready.args, ready.task)
@@ -276,7 +287,7 @@ class Shift:
         return Stopped(refusal, "error")
 
     def _handler(self, node: Node) -> Resolved:
-        args = {**node.args, "params": [failure(self._tools, self._run, self._plan)]}
+        args = {**node.args, "params": [failure(self._tools, self._run, self._plan, self._scribe.sealing)]}
         return Resolved(args, task_link(self._plan.subject_of(node), node.command, args, node.nonce))
 
     def _commit(self, number: int, barrier: Node) -> None:
@@ -309,7 +320,7 @@ class Shift:
             ready = self._prepare(step.node, {})
             if isinstance(ready, Stopped):
                 return self._stopped(step.number, step.node, ready.error, ready.state, ahead=step.ahead)
-            step = step._replace(ready=ready, tasks=list(dict.fromkeys((*step.tasks, ready.task))))
+            step = step._replace(ready=ready, tasks=addresses(step.node, ready))
         assert step.ready is not None  # noqa: S101 - for the type checker
         if not step.node.pure:
             return self._effect(step, step.ready)
@@ -317,7 +328,7 @@ class Shift:
             with suppress(BlockError):  # a result that is lost is computed again
                 return self._found(step, step.answer.receipts[0][1])
         task = step.ready.task
-        if task in self._twins:
+        if task in self._twins and step.node.shared:
             record, result = self._twins[task]
             record = Record(record.receipt, record.state, cached=True, out=record.out)
             return self._settled(step, record, result, b"", reusable=True)
@@ -325,14 +336,19 @@ class Shift:
         meta = done.meta | self._scribe.under(step.ready.under)
         state: State = "ok" if "ok" in done.out else "error"
         record, receipt = self._scribe.sign(step.node, task, done.out, state, meta)
-        if done.reusable:
+        if done.reusable and step.node.shared:
             self._twins[task] = (record, done.out)
         return self._settled(step, record, done.out, receipt, reusable=done.reusable)
 
     def _found(self, step: Step, data: bytes) -> Settlement:
         receipt = read(data, trusted=True)
-        result = self._inline(receipt.out)
-        record = Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode_own(receipt.out))
+        result, out = self._inline(receipt.out), receipt.out
+        if is_secret(receipt.meta):
+            result, meta = self._tools.vault.open_earlier(receipt, result)
+            out = self._scribe.seal_again(step.node, result, meta)
+        elif step.node.secret:  # an operator has said how it came out
+            out = self._scribe.seal_again(step.node, result, receipt.meta)
+        record = Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode_own(out))
         return self._settled(step, record, result, b"", reusable=True)
 
     def _settled(
@@ -352,7 +368,8 @@ class Shift:
         """Settle a node that does not run. A skipped or refused one is indexed under no Task: it says nothing of it."""
         record, receipt = self._scribe.sign(node, node.task, {"error": error}, state, {})
         self._known[number] = Known(record.receipt, state, {"error": error})
-        tasks = [] if state == "skipped" or error.get("code") in (REFUSED, ABORTED) else [node.task]
+        silent = state == "skipped" or error.get("code") in (REFUSED, ABORTED)
+        tasks = [] if silent or node.secret else [node.task]
         fails = state in FAILED and error.get("code") != ABORTED and not node.handled
         return Settlement(
             number, record, receipt, tasks, reusable=False, fails=fails, ahead=ahead, targets=node.targets
@@ -369,7 +386,7 @@ class Shift:
         status = ""
         for each in done:
             if each.node == self._plan.catch:
-                status = answer(tools, self._run, self._plan, each.record)
+                status = answer(tools, self._run, self._plan, each.record, self._scribe.sealing)
         grant = tools.runs.settle(
             self._run,
             tools.owner,

@@ -16,6 +16,13 @@ CRASHED: Final[dict[str, Value]] = {
 }
 
 
+FOREIGN: Final[dict[str, Value]] = {
+    "code": "promise/secret",
+    "message": "an awaited result is secret, and secrets do not leave their run",
+    "fault": "requestor",
+}
+
+
 def lost(error: BlockError) -> dict[str, Value]:
     """Return the error of a task one of whose inputs is not in the store any more."""
     return {"code": "promise/lost", "message": f"a result that is needed is lost: {error.message}", "fault": "runner"}

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.plan import Plan, load
-from ipvm_queue.store import DirectoryBlocks, Keys, RedisActs, RedisBlocks, RedisRuns
+from ipvm_queue.store import DirectoryBlocks, Keys, RedisActs, RedisBlocks, RedisRuns, Registry, RunKeys
 from ipvm_queue.wasm import Executor
 from ipvm_queue.worker.effect import Blocks, Effects, World
 from ipvm_queue.worker.guard import Guard
 from ipvm_queue.worker.pace import Paces
+from ipvm_queue.worker.sealing import Vault, readers
 from ipvm_queue.worker.standing import authorities
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Tools:
     budget: float
     announcer: Announcer
     effects: Effects
+    vault: Vault
     authorities: Authorities | None = None
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
     paces: Paces = field(default_factory=Paces)
@@ -64,6 +66,7 @@ class Tools:
             announcer=announcer,
             effects=Effects(World(settings, Blocks(blocks, stored), signer), Guard(acts, owner, settings.lease)),
             authorities=authorities(signer, redis, keys, settings.max_request_bytes),
+            vault=Vault(signer, RunKeys(redis, keys), lambda: readers(Registry(redis, keys).workers())),
         )
 
     def plan(self, run: str, link: Link | None) -> Plan | None:

@@ -7,6 +7,7 @@ a task ended can be seen by everyone.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from ipvm_queue.errors import DocumentError, Fault
@@ -17,41 +18,57 @@ if TYPE_CHECKING:
     from ipvm_queue.workflow.model import Task, Workflow
 
 
+class Taint(IntEnum):
+    """What a task has to do with secrets: nothing; it takes some, and publishes what it makes of them; it makes one."""
+
+    NONE = 0
+    TAKES = 1
+    SECRET = 2
+
+
 def every_effect(task: Task) -> bool:
     """Take every effect for private: what to go by where nobody knows better."""
     return task.kind == "effect"
 
 
-def secret_tasks(
+def find_taints(
     workflow: Workflow,
     order: Iterable[str],
     inputs: Mapping[str, Sequence[str]],
     private: Callable[[Task], bool] = every_effect,
-) -> set[str]:
-    """Return the labels of the tasks whose results are secret.
+) -> dict[str, Taint]:
+    """Return the taint of each task that has one, by label.
 
     `order` are the labels so that each stands behind its `inputs`, the labels whose results it takes; `private` says
     which effects are so unless a job says otherwise. Raises `DocumentError` for a job that would publish the result of
     such an effect without `force`.
     """
-    tainted: set[str] = set()
+    taints: dict[str, Taint] = {}
+    secret: set[str] = set()
     faults: list[Fault] = []
     for label in order:
         task = workflow.tasks[label]
+        takes = bool(secret) and not secret.isdisjoint(inputs[label])
         by_nature = task.kind == "effect" and private(task)
         if task.public:
             if by_nature and not task.force:
                 faults.append(_unforced(task))
-        elif by_nature or says_secret(task) or not tainted.isdisjoint(inputs[label]):
-            tainted.add(label)
+            if takes:
+                taints[label] = Taint.TAKES
+        elif by_nature or takes or says_secret(task):
+            taints[label] = Taint.SECRET
+            secret.add(label)
     if faults:
         raise DocumentError(faults)
-    return tainted
+    return taints
 
 
-def is_catch_secret(catch: Task, secret: Iterable[str]) -> bool:
-    """Whether what `catch` answers is secret: it is handed any task's failure, so one secret task is enough."""
-    return not catch.public and (says_secret(catch) or any(True for _ in secret))
+def taint_of_catch(catch: Task, taints: Mapping[str, Taint]) -> Taint:
+    """Return the taint of `catch`: it may be handed any task's failure, so one secret task is enough."""
+    takes = Taint.SECRET in taints.values()
+    if catch.public:
+        return Taint.TAKES if takes else Taint.NONE
+    return Taint.SECRET if takes or says_secret(catch) else Taint.NONE
 
 
 def says_secret(task: Task) -> bool:

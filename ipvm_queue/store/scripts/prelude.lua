@@ -7,6 +7,7 @@
 --                                  of a run that came through the gate: inv, push (CIDs of the invocations 8 and 9),
 --                                  service (DID), grants (CID of the tokens sent along)
 --   P run:<id>:handed      HASH    CID of a pop -> the queue's signed hand-out of the run to it
+--   P run:<id>:keys        HASH    DID of a reader ('' for the first) -> box with the key that secrets are sealed with
 --   P run:<id>:settled     HASH    node -> receipt CID (36 bytes), flag, out       exactly one record a node
 --   P run:<id>:arrived     HASH    node -> predecessors that have settled          absent = none
 --   P run:<id>:ready:<q>   ZSET    node, scored by its number                      released, not begun
@@ -26,10 +27,11 @@
 --   P waiters:<what>       SET     id|node|q of those who wait for a Task's receipt, an act's end or a lock
 --   P awaited              SET     what has waiters
 --   P slots:<list>         STRING  how many processes consume a queue
+--   P keys:wanted          SET     id|DID of workers that ask for a run's key
 --   P live                 SET     ids of runs that are not over
 local P, ID, RUN = ARGV[1], ARGV[2], KEYS[1]
 local SUFFIXES = {'', ':settled', ':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':waiting', ':since',
-  ':deaths', ':lapsed', ':events', ':blocks', ':handed'}
+  ':deaths', ':lapsed', ':events', ':blocks', ':handed', ':keys'}
 
 local function clock()
   local time = redis.call('TIME')
