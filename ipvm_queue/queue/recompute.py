@@ -63,7 +63,7 @@ class Job:
         """Return the tasks whose receipt has this `ran`, given its inputs' receipts.
 
         A task with promises that did not run (a promise was on the wrong branch, a branch was not taken) is answered by
-        an error under the address that has the promises; one whose args have secrets in them is known by that alone.
+        an error under the address that has the promises; one that has to do with secrets is known by that alone.
         """
         found = [Match(node, node.args) for node in self.static.get(ran, ())]
         known = {address: each for each in inputs for address in each.addresses}
@@ -76,7 +76,7 @@ class Job:
         if found:
             return found
         promised = self.promised.get(ran, ())
-        return [Match(node, node.args, resolved=False) for node in promised if "error" in result or self._veiled(node)]
+        return [Match(node, node.args, resolved=False) for node in promised if "error" in result or node.veiled]
 
     def labels(self, known: Iterable[Known]) -> dict[Link, list[Node]]:
         """Return the tasks of this job that receipts answer, whatever job they were made for, by receipt."""
@@ -94,10 +94,6 @@ class Job:
                 by_address.setdefault(node.task, answer)
                 found[answer.receipt].append(node)
         return found
-
-    def _veiled(self, node: Node) -> bool:
-        """Whether secrets are among the args: a CID of those could be guessed from, so that there is none."""
-        return any(self.plan.node(source).secret for source, _ in node.inputs)
 
     def _task(self, node: Node, args: Value) -> Link:
         return task_link(self.plan.subject_of(node), node.command, args, node.nonce)
