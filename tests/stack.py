@@ -46,6 +46,13 @@ class Stack:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._redis: Redis | None = None
 
+    def beside(self, name: str, **settings: Any) -> Stack:
+        """Return another stack on the same Valkey, with keys and proofs of its own, that has no owner to make them."""
+        other = Stack(self.directory / name, queue=self.settings.queue)
+        other.port, other.url = self.port, self.url
+        other._given |= {"single_owner": False, **settings}
+        return other
+
     @property
     def settings(self) -> Settings:
         """What clients and workers of this stack are set to."""

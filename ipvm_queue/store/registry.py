@@ -53,7 +53,9 @@ class Registry:
     def beat(self, worker: Worker) -> None:
         """Say that a worker lives, and tell the scripts how many processes consume each queue."""
         self._redis.hset(self._keys.workers, worker.name, encode(list(worker)))
-        workers = self.workers()
+        workers, silent = self._read()
+        if silent:
+            self._redis.hdel(self._keys.workers, *silent)
         for queue in worker.queues:
             slots = sum(each.slots for each in workers if queue in each.queues)
             self._redis.set(self._keys.slots(queue), slots, px=int(_LIFE_SECONDS * 1000))
@@ -64,11 +66,11 @@ class Registry:
 
     def workers(self) -> list[Worker]:
         """Return the workers that have spoken lately."""
-        workers = []
-        for name, data in self._redis.hgetall(self._keys.workers).items():
-            worker = Worker(*decode(data))
-            if worker.seen > time() - _LIFE_SECONDS:
-                workers.append(worker)
-            else:
-                self._redis.hdel(self._keys.workers, name)
-        return sorted(workers)
+        return self._read()[0]
+
+    def _read(self) -> tuple[list[Worker], list[bytes]]:
+        """Return the workers that have spoken lately, and the names of those that have not."""
+        told = {name: Worker(*decode(data)) for name, data in self._redis.hgetall(self._keys.workers).items()}
+        since = time() - _LIFE_SECONDS
+        live = sorted(worker for worker in told.values() if worker.seen > since)
+        return live, [name for name, worker in told.items() if worker.seen <= since]

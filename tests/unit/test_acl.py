@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
+from ipvm_queue.store import Keys
+from ipvm_queue.store.acl import rules
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "ipvm_queue" / "store" / "scripts").glob("*.lua"))
-PASSWORDS = {f"IPVM_{role}_PASSWORD": f"{role}-0123456789" for role in ("SUBMITTER", "WORKER", "OPERATOR")}
+PASSWORDS = {f"IPVM_{role}_PASSWORD": f"{role}-0123456789abcdef" for role in ("SUBMITTER", "DOOR", "GATE", "OPERATOR")}
 
 
 def rendered(**variables: str) -> subprocess.CompletedProcess[str]:
@@ -32,10 +36,20 @@ def called(script: Path) -> set[str]:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_worker_may_do_what_the_scripts_do(script: Path):
-    """Commands inside a script are checked like any other, so the worker has every one of them."""
-    allowed = {rule[1:] for rule in users(rendered(**PASSWORDS).stdout)["worker"] if rule.startswith("+")}
+    """Commands inside a script are checked like any other, so the users of workers have every one of them."""
+    allowed = {rule[1:] for rule in rules(Keys("default")) if rule.startswith("+")}
 
     assert called(script) - allowed == set()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_worker_reaches_what_the_scripts_reach(script: Path):
+    """Every key that a script makes up itself is of a pattern that a worker has."""
+    prefix = Keys("default").prefix
+    patterns = [rule.removeprefix("%R")[1 + len(prefix) :] for rule in rules(Keys("default")) if "~" in rule[:3]]
+    reached = set(re.findall(r"P \.\. '([a-z:]+)'", script.read_text()))
+
+    assert [key for key in reached if not any(fnmatch(f"{key}x" if key[-1] == ":" else key, p) for p in patterns)] == []
 
 
 def test_the_file_is_one_line_a_user_and_no_comments():
@@ -43,7 +57,7 @@ def test_the_file_is_one_line_a_user_and_no_comments():
     lines = rendered(**PASSWORDS).stdout.splitlines()
 
     assert [line.split()[:2] for line in lines] == [
-        ["user", name] for name in ("default", "health", "submitter", "worker", "operator")
+        ["user", name] for name in ("default", "health", "submitter", "door", "gate", "operator")
     ]
 
 
@@ -65,7 +79,7 @@ def test_every_key_and_channel_is_the_queue_s():
     """Every pattern of every user begins with the queue's prefix, with the queue's name in it."""
     found = users(rendered(**PASSWORDS, IPVM_QUEUE="images").stdout)
     patterns = [
-        rule.lstrip("%R").lstrip("~&") for rules in found.values() for rule in rules if "~" in rule or "&" in rule
+        rule.lstrip("(%RW").lstrip("~&") for rules in found.values() for rule in rules if "~" in rule or "&" in rule
     ]
 
     assert patterns
@@ -74,7 +88,7 @@ def test_every_key_and_channel_is_the_queue_s():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"IPVM_WORKER_PASSWORD": "short"}, {"IPVM_WORKER_PASSWORD": ""}, {"IPVM_QUEUE": "a b"}, {"IPVM_QUEUE": "*"}],
+    [{"IPVM_GATE_PASSWORD": "short"}, {"IPVM_GATE_PASSWORD": ""}, {"IPVM_QUEUE": "a b"}, {"IPVM_QUEUE": "*"}],
     ids=str,
 )
 def test_bad_values_are_refused(wrong: dict[str, str]):

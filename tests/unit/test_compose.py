@@ -17,7 +17,8 @@ COMPOSE = ROOT / "compose" / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
 VARIABLES = {
     "IPVM_SUBMITTER_PASSWORD": "submitter-0123456",
-    "IPVM_WORKER_PASSWORD": "worker-0123456789",
+    "IPVM_DOOR_PASSWORD": "door-0123456789ab",
+    "IPVM_GATE_PASSWORD": "gate-0123456789ab",
     "IPVM_OPERATOR_PASSWORD": "operator-01234567",
     "FLOWER_BASIC_AUTH": "operator:password",
 }
