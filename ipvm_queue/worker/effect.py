@@ -52,7 +52,7 @@ class Blocks:
     def __init__(self, near: DirectoryBlocks, stored: RedisBlocks) -> None:
         self.get = near.get
         self.put: Callable[..., Link] = stored.put
-        self.pin = stored.pin
+        self.pin: Callable[..., Any] = stored.pin
 
 
 class World:
@@ -68,7 +68,7 @@ class World:
         """Return the world of a secret effect: nothing that it makes may stand in a block, for those are not sealed."""
         twin = copy(self)
         twin.blocks = copy(self.blocks)
-        twin.blocks.put = _refuse_put
+        twin.blocks.put = twin.blocks.pin = _refuse_put
         return twin
 
     def config(self, table: str) -> Mapping[str, Any]:
