@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,6 +16,7 @@ from ipvm_queue.queue import Proofs, WorkQueue, establish
 from ipvm_queue.queue.agents import keep
 from ipvm_queue.queue.counter import Counter
 from ipvm_queue.queue.export import Asked, export
+from ipvm_queue.queue.pause import collector_paused
 from ipvm_queue.queue.requests import GATE_QUEUE
 from ipvm_queue.run import Run, RunSummary, Stores, summarise
 from ipvm_queue.settings import Settings
@@ -25,7 +25,7 @@ from ipvm_queue.submission import ModuleBook, bring_files, complete
 from ipvm_queue.workflow import DocumentLimits, Workflow, read, sign, to_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from ipvm_queue.crypto import Signer
     from ipvm_queue.ipld import Value
@@ -149,7 +149,7 @@ class Client:
         Raises `DocumentError` for a job that cannot run, `RefusedError` for one that the queue does not take; nothing
         of either is enqueued.
         """
-        with _collector_paused():
+        with collector_paused():
             workflow = document if isinstance(document, Workflow) else self.read(document, name=name)
             ready, brought = self._complete(workflow, folder, blocks)
             document = encode(to_document(ready))
@@ -239,15 +239,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking a growing plan again and again: it doubles the time of a submission."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -15,6 +15,7 @@ from ipvm_queue.ipld import Link
 from ipvm_queue.observe import logger
 from ipvm_queue.queue.accept import Moment, find_request, read_tokens
 from ipvm_queue.queue.desk import Brought
+from ipvm_queue.queue.pause import collector_paused
 from ipvm_queue.store.inbox import CONTAINER, MAX_CONTAINER
 from ipvm_queue.ucan import MalformedError, UcanError, Validator, issue
 
@@ -84,7 +85,8 @@ class Gate:
             asked = find_request(tokens, queue)
             brought = Brought(request, container, tokens, lambda: self._blocks(request, parcel))
             moment = Moment(queue, int(time()), self._revocations.all(parcel.revoked), self._validator)
-            out: dict[str, Value] = {"ok": self._desk.answer(asked, brought, moment)}
+            with collector_paused():
+                out: dict[str, Value] = {"ok": self._desk.answer(asked, brought, moment)}
             _log.info("accepted", cmd=str(asked.cmd), issuer=asked.iss, token=str(asked.link), **_named(out))
         except UnavailableError:
             raise
