@@ -128,7 +128,9 @@ class Desk:
             run, workflow, accepted.document, subject=moment.queue, service=accepted.job.sub
         )
         free: set[str] = set()
-        for node in compiled.plan:
+        for number, node in enumerate(compiled.plan):
+            if number == compiled.plan.barrier:
+                continue  # the queue's own, and does nothing
             if node.command not in free and accepted.grants.allow(
                 node.command, node.args, now=moment.now, revoked=moment.revoked, promises=True
             ):
@@ -142,7 +144,8 @@ class Desk:
             document=document,
             handed=self._handed(accepted, compiled.plan.queues, Link.of(brought.container), moment.now),
         )
-        self._stores.work.open(run, compiled, papers, {cid: data for cid, data in blocks.items() if data != document})
+        kept = {cid: data for cid, data in blocks.items() if data != document}
+        self._stores.work.open(run, compiled, papers, kept, free)
         return {"run": run, "plan": compiled.plan.link, "inv": accepted.job.link}
 
     def _workflow(self, accepted: Push, document: bytes) -> Workflow:

@@ -14,7 +14,7 @@ from ipvm_queue.store import FAILED, Opening, Record
 from ipvm_queue.ucan import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from ipvm_queue.plan import Node, Plan
     from ipvm_queue.plan.compiler import Compiled
@@ -67,15 +67,20 @@ class WorkQueue:
             workflow, subject, document, service, safety=self._safety, private=self._private, seed=run.encode()
         )
 
-    def open(self, run: str, compiled: Compiled, papers: Filed, blocks: Mapping[Link, bytes]) -> bool:
+    def open(
+        self, run: str, compiled: Compiled, papers: Filed, blocks: Mapping[Link, bytes], free: Container[str]
+    ) -> bool:
         """Release what waits for nothing; False where the run is open already. `blocks` are what the job brings.
+
+        `free` are the commands that may be with any args. Of others, a task with promises is not taken for done because
+        there is a receipt under its promises: the worker looks at its policies once they are kept.
 
         They stay as long as blocks do, and so do the document and the tokens: with them receipts are verified long
         after the run is forgotten.
         """
         plan, pages = compiled
         opening = replace(
-            self._opening(plan, papers.requestor),
+            self._opening(plan, papers.requestor, free=free),
             invocation=papers.invocation,
             push=papers.push,
             service=plan.service,
@@ -114,9 +119,11 @@ class WorkQueue:
         )
         self._runs.open(run, opening, lifetime=self._run_lifetime)
 
-    def _opening(self, plan: Plan, requestor: str, had: Mapping[int, Record] = _NOTHING) -> Opening:
+    def _opening(
+        self, plan: Plan, requestor: str, had: Mapping[int, Record] = _NOTHING, *, free: Container[str] = ()
+    ) -> Opening:
         nodes = plan.steps
-        settled = {**self._known(nodes), **had}
+        settled = {**self._known(nodes, free), **had}
         arrived: dict[int, int] = {}
         for number in settled:
             for target, _, _ in nodes[number].targets:
@@ -141,9 +148,13 @@ class WorkQueue:
             barrier=plan.barrier,
         )
 
-    def _known(self, nodes: Mapping[int, Node]) -> dict[int, Record]:
+    def _known(self, nodes: Mapping[int, Node], free: Container[str]) -> dict[int, Record]:
         """Return the nodes that need not run, because their pure Task has a receipt. (UCAN Promise 1.1.2)."""
-        pure = [(number, node.task) for number, node in nodes.items() if node.shared and not node.when]
+        pure = [
+            (number, node.task)
+            for number, node in nodes.items()
+            if node.shared and not node.when and (node.is_static or node.command in free)
+        ]
         entries = self._receipts.of_tasks([task for _, task in pure])
         found = [
             (number, entry.receipt)
