@@ -42,12 +42,13 @@ class _Made(NamedTuple):
 class Scribe:
     """Signs a run's receipts.
 
-    `mandate` is the one under which it does, None for a run that passed no gate, `sealing` how secrets are sealed, None
+    `mandate` is the one under which it does, given before anything is signed, `sealing` how secrets are sealed, None
     for a run without any.
     """
 
+    mandate: Mandate
+
     def __init__(self, signer: Signer, blocks: RedisBlocks) -> None:
-        self.mandate: Mandate | None = None
         self.sealing: Sealing | None = None
         self._signer = signer
         self._blocks = blocks
@@ -58,10 +59,8 @@ class Scribe:
         if self.sealing is not None and self.sealing.covers(node, state):
             out, meta = self.sealing.seal(task, out, meta)
         out, encoded = self._placed(out)
-        cause = None if self.mandate is None else self.mandate.cause
-        link, receipt = issue(self._signer, task, out, meta, int(time()), cause=cause)
-        if cause is not None:
-            self._made[link] = _Made(node.command, task, link)
+        link, receipt = issue(self._signer, task, out, meta, int(time()), cause=self.mandate.cause)
+        self._made[link] = _Made(node.command, task, link)
         return Record(link, state, cached=False, out=encoded), receipt
 
     def seal_again(self, node: Node, out: dict[str, Value], meta: dict[str, Value]) -> Value:
@@ -93,17 +92,14 @@ class Scribe:
 
         Where the chain has policies each receipt gets a token of its own: they were looked at for its Task alone.
         """
-        mandate = self.mandate
-        if mandate is None:
-            return []
         by_command: dict[str, list[_Made]] = {}
         for each in done:
             made = self._made.pop(each.record.receipt, None) if each.receipt else None
             if made is not None:
                 by_command.setdefault(made.command, []).append(made)
-        most = 1 if mandate.has_proxy_policies else _MOST
+        most = 1 if by_command and self.mandate.has_proxy_policies else _MOST
         return [
-            self._attestation(mandate, command, some[start : start + most])
+            self._attestation(self.mandate, command, some[start : start + most])
             for command, some in by_command.items()
             for start in range(0, len(some), most)
         ]

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from ipvm_queue.ucan import LEEWAY, UcanError, Validator
+from ipvm_queue.ucan import LEEWAY, InvalidClaimError, UcanError, Validator
 from ipvm_queue.ucan.proof import check_policies
 from ipvm_queue.worker.papers import Asked, Handed, Standing, proxy_chain, read_asked, read_handed
 
@@ -123,10 +123,11 @@ class Authorities:
         """
         return None if run in self._cases else self._standing().pop.link
 
-    def mandate(self, run: str, document: Link, grant: Grant) -> Mandate | None:
-        """Return the mandate for a run whose nodes have just been leased, None for a run that passed no gate.
+    def mandate(self, run: str, document: Link, grant: Grant) -> Mandate:
+        """Return the mandate for a run whose nodes have just been leased.
 
-        Raises `UcanError` where the job does not hold (any more), `NotHandedError` where another worker may go on.
+        Raises `UcanError` where the job does not hold (any more) or passed no gate, `NotHandedError` where another
+        worker may go on.
         """
         now = int(self._clock())
         if grant.revoked != self._count:
@@ -134,7 +135,7 @@ class Authorities:
         case = self._cases.get(run)
         if case is None:
             if grant.papers is None:
-                return None
+                raise InvalidClaimError("the run passed no gate: nothing says who asked for it")
             case = self._read(run, document, grant.papers, now)
         elif now > case.until or not case.links.isdisjoint(self._revoked):
             del self._cases[run]

@@ -69,7 +69,7 @@ class Shift:
         tools = self._tools
         deadline = monotonic() + tools.budget
         try:
-            pop = None if tools.authorities is None else tools.authorities.pop(self._run)
+            pop = tools.authorities.pop(self._run)
         except NotHandedError as error:
             _log.warning("a run is left to other workers", run=self._run, reason=str(error))
             return "gone"
@@ -275,12 +275,11 @@ class Shift:
     def _prepare(self, node: Node, others: dict[Link, Known], *, handler: bool = False) -> Resolved | Stopped:
         """Resolve a node's args (those of the `catch` handler are the first failure); look whether it may run so."""
         ready = self._handler(node) if handler else prepare(self._plan, node, self._known, others)
-        mandate = self._scribe.mandate
         if node.veiled and isinstance(ready, Resolved):
             ready = ready._replace(task=node.task)  # another CID would be a hash of secrets, which could be guessed
-        if mandate is None or isinstance(ready, Stopped):
+        if isinstance(ready, Stopped):
             return ready
-        refusal = mandate.refusal(node.command, ready.args, ready.task)
+        refusal = self._scribe.mandate.refusal(node.command, ready.args, ready.task)
         if refusal is None:
             return ready
         _log.warning("a task was refused", run=self._run, label=node.label, rule=refusal["rule"])

@@ -42,7 +42,7 @@ _HEAD: Final = struct.Struct("<II")
 _shared = mmap(-1, _SHARED_BYTES)
 _TRIES: Final = 100
 _LOOK: Final = 1.0
-_HAND_OUT_SECONDS: Final = 20.0
+_HAND_OUT_SECONDS: Final = 5.0  # nodes are leased meanwhile
 
 
 class Held(NamedTuple):

@@ -42,7 +42,7 @@ class Tools:
     announcer: Announcer
     effects: Effects
     vault: Vault
-    authorities: Authorities | None = None
+    authorities: Authorities
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
     paces: Paces = field(default_factory=Paces)
 

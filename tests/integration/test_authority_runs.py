@@ -11,10 +11,12 @@ from modules import numbers, salt
 
 from ipvm_queue import Client
 from ipvm_queue.crypto import Signer, load_signer
-from ipvm_queue.ipld import Link
+from ipvm_queue.ipld import DAG_CBOR, Link
+from ipvm_queue.plan import WASM_QUEUE
+from ipvm_queue.plan.canvas import message
 from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.requests import PUSH, RUN, Request
-from ipvm_queue.store import Keys, RedisRuns, connect
+from ipvm_queue.store import Keys, Opening, RedisRuns, connect
 from ipvm_queue.ucan import Container, Delegation, Invocation, read, revoke
 
 pytestmark = pytest.mark.integration
@@ -157,6 +159,34 @@ def test_a_worker_knows_what_is_revoked_without_the_gate(guest, stack):
 
         assert (going.status, going.reason.partition(":")[0]) == ("cancelled", "Revoked")
         assert going["b"].state == "waiting"
+
+
+def test_a_run_that_passed_no_gate_is_ended(guest, stack):
+    """A run that was written into the store, past the gate, ends before anything of it runs."""
+    with guest().client() as client:
+        ours = client.submit({"a": job("add", salt(), 1)}).wait(60)
+        header, store = store_of(stack).header(ours.id), store_of(stack)
+        plan = client.plan(client.read({"a": job("add", salt(), 2)}))[0]
+        client.blocks.put(plan.data, DAG_CBOR)
+        forged = Opening(
+            plan=plan.link,
+            document=header.document,
+            count=1,
+            requestor=header.requestor,
+            messages={WASM_QUEUE: message(WASM_QUEUE, plan.link, plan.longest)},
+            settled={},
+            arrived={},
+            ready={0: [0]},
+            failed=0,
+            first_failed=None,
+            catch=None,
+        )
+        assert store.open("f" * 16, forged, lifetime=60)
+
+        stack.wait_for(lambda: store.header("f" * 16).status != "running")
+
+        assert (store.header("f" * 16).status, store.header("f" * 16).left) == ("cancelled", 1)
+        assert "passed no gate" in store.header("f" * 16).reason
 
 
 def test_each_receipt_of_a_batch_verifies_alone(guest, stack):

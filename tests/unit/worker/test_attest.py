@@ -40,10 +40,10 @@ def mandate(diagram):
     return Mandate(asked, Handed(CAUSE, NOW + 120), proxies, grants)
 
 
-def scribe(blocks, diagram=None):
+def scribe(blocks, diagram):
     """Return who signs for a diagram's run."""
     found = Scribe(WORKER, blocks)
-    found.mandate = None if diagram is None else mandate(diagram)
+    found.mandate = mandate(diagram)
     return found
 
 
@@ -110,15 +110,6 @@ def test_policies_are_met_by_a_token_for_each_receipt(blocks):
     chain = {proof.link: proof.data for proof in (diagram.two, single)}
     assert len(tokens) == 3
     assert all(Validator().invocation(token.data, chain, now=NOW).settled for token in tokens)
-
-
-def test_without_a_mandate_a_receipt_is_the_worker_s_own(blocks):
-    """A run that passed no gate has receipts that name no hand-out, and nobody stands by them."""
-    signing = scribe(blocks)
-    made = settled(signing, WASM, 1)
-
-    assert read(made.receipt).cause is None
-    assert signing.attest([made]) == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 32, 33, 5000])

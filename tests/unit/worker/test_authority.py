@@ -80,9 +80,10 @@ def test_a_whole_set_of_papers_is_a_mandate():
     assert mandate.refusal("/wasm/run", {"fun": "f"}, TASK) is None
 
 
-def test_a_run_that_passed_no_gate_has_no_mandate():
-    """A run without papers is nobody's."""
-    assert Worker(Diagram()).mandate(None) is None
+def test_a_run_that_passed_no_gate_is_refused():
+    """A run without papers, whoever wrote it into the store, is nobody's."""
+    with pytest.raises(UcanError, match="gate"):
+        Worker(Diagram()).mandate(None)
 
 
 JOB = {"job": DOCUMENT}
