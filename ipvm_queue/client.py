@@ -217,6 +217,13 @@ class Client:
             asked = Asked(header.invocation, header.grants)
         return export(receipts, self.blocks, self._runs.attestation, asked)
 
+    def hand_over(self, bundle: bytes) -> list[Link]:
+        """Have the queue take in what a bundle of another queue proves, for tasks that await it; return the receipts.
+
+        Raises `RefusedError` with the step of its verification that does not hold.
+        """
+        return self.counter.hand_over(bundle)
+
     def workers(self) -> list[Worker]:
         """Return the workers that live."""
         return [each for each in self._registry.workers() if GATE_QUEUE not in each.queues]

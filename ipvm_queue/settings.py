@@ -98,6 +98,11 @@ class Settings(BaseSettings):
     run_ttl: Lifetime = Field(7 * _DAY, description="how long a run is remembered after its last step")
     receipt_ttl: Lifetime = Field(None, description="how long receipts of pure work are kept")
     block_ttl: Lifetime = Field(None, description="how long blocks are kept")
+    neighbours: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_., -]{0,1024}$",
+        description="queues on the same broker whose receipts the gate fetches when they are awaited here: NAME,NAME",
+    )
     job_ttl: float = Field(7 * _DAY, gt=0, description="how long after its submission a job may run")
     grant_ttl: float = Field(90 * _DAY, ge=3600, description="how long delegations made by `ipvm up` are good")
     pop_lease: float = Field(120.0, ge=3, le=86400, description="how long a worker may take work after it has asked")

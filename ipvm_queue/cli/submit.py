@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="A container of delegations that let you in, beside those of IPVM_PROOFS. Repeatable.",
 )
+@click.option(
+    "--receipts",
+    "bundles",
+    metavar="BUNDLE",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Receipts of another queue that the job awaits: a file of `ipvm receipt export`. Repeatable.",
+)
 @click.option("--plan", is_flag=True, help="Print the plan and its canvas; enqueue nothing.")
 @click.option("--no-wait", is_flag=True, help="Print the run's id once it is accepted, and leave.")
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up waiting; the run goes on.")
@@ -48,6 +56,7 @@ def submit(
     blocks: tuple[Path, ...],
     *,
     proofs: tuple[Path, ...],
+    bundles: tuple[Path, ...],
     timeout: float | None,
     as_json: bool,
     plan: bool,
@@ -76,6 +85,8 @@ def submit(
 
         return plan_of(document, broker, key, proofs, as_json=as_json)
     with options.connected(broker, key, workers=True, proofs=proofs) as client:
+        for bundle in bundles:
+            client.hand_over(bundle.read_bytes())
         with documents.named(document):
             run = client.submit(document.workflow, folder=document.folder, blocks=document.blocks)
         if no_wait:

@@ -6,8 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import find_spec
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.effects.contract import ANY_SCHEME, Effect, Safety
@@ -146,11 +145,15 @@ def _rows() -> dict[tuple[str, str], Effect]:
     return dict(sorted(rows.items()))
 
 
+def built_in() -> list[ModuleType]:
+    """Return the modules of our own families, imported now if they were not."""
+    return [import_module(f"{__package__}.{name}") for name in FAMILIES]
+
+
 @cache
 def _modules() -> list[Any]:
     """Return the families: modules with `EFFECTS`, and what other entry points name."""
-    own = [f"{__package__}.{name}" for name in FAMILIES]
-    found: list[Any] = [import_module(name) for name in own if find_spec(name) is not None]
+    found: list[Any] = [*built_in()]
     for entry in sorted(entry_points(group=GROUP), key=lambda each: each.name):
         try:
             found.append(entry.load())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.grants import Grants
 from ipvm_queue.queue.proofs import Proofs
-from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, PROXY_SIGN, PUSH, RUN, Stall
+from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, PROXY_SIGN, PUSH, RECEIPTS, RUN, Stall
 from ipvm_queue.ucan import (
     Container,
     InvalidClaimError,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ucan import Delegation
 
-_COMMANDS = frozenset({PUSH, POP, HAND_OUT, CANCEL, REVOKE, EXCHANGE})
+_COMMANDS = frozenset({PUSH, RECEIPTS, POP, HAND_OUT, CANCEL, REVOKE, EXCHANGE})
 _INVOCATION = b"ucan/inv@"
 _MAX_NAME = 256
 _MAX_QUEUES = 16
@@ -162,6 +162,18 @@ def _stall(pop: Invocation) -> Stall:
             if len(texts) == len(queues) and 0 < len(texts) <= _MAX_QUEUES and isinstance(user, str):
                 return Stall(name, texts, slots, user)
     raise MalformedArgumentsError(f"{POP} takes {{name, queues: 1 to {_MAX_QUEUES}, slots}}", token=pop.link)
+
+
+def accept_receipts(asked: Invocation, tokens: Mapping[Link, bytes], moment: Moment) -> Link:
+    """Return the bundle that a request to take in receipts names; who may push may hand receipts over too."""
+    moment.validator.invocation(asked.data, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
+    _check_command(asked, RECEIPTS)
+    _check_subject(asked, moment.queue)
+    _check_ends(asked)
+    match asked.args:
+        case {"bundle": Link() as bundle, **rest} if not rest:
+            return bundle
+    raise MalformedArgumentsError(f"{RECEIPTS} takes {{bundle: link}}", token=asked.link)
 
 
 def accept_own(asked: Invocation, tokens: Mapping[Link, bytes], moment: Moment) -> Invocation:

@@ -303,6 +303,7 @@ class _Reader:
             job=None if job is None else job.link,
             is_input=is_input,
             steps=tuple(case.steps),
+            addresses=case.known.addresses,
         )
 
 

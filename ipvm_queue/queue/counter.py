@@ -115,6 +115,13 @@ class Counter:
             case other:
                 raise UnavailableError(f"the gate answered something else: {other!r:.200}")
 
+    def hand_over(self, bundle: bytes) -> list[Link]:
+        """Have the queue take in what a bundle of another queue proves; return the receipts. Raises `RefusedError`."""
+        link = Link.of(bundle)
+        asked = requests.receipts(self._signer, self.queue, link, self._proofs, now=int(time()))
+        found = self.ask(asked, {link: bundle}).get("receipts")
+        return [each for each in found if isinstance(each, Link)] if isinstance(found, list) else []
+
     def cancel(self, run: str, reason: str) -> str:
         """Have a run of the signer's ended; return the state it was in."""
         found = self.ask(requests.cancel(self._signer, self.queue, run, reason, now=int(time())))

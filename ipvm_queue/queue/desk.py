@@ -7,11 +7,11 @@ from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.crypto import seal
-from ipvm_queue.errors import DocumentError, RefusedError, UsageError
+from ipvm_queue.errors import DocumentError, MissingBlockError, RefusedError, UsageError
 from ipvm_queue.ipld import Link, encode
-from ipvm_queue.queue.accept import Moment, accept_own, accept_pop, accept_push
+from ipvm_queue.queue.accept import Moment, accept_own, accept_pop, accept_push, accept_receipts
 from ipvm_queue.queue.push import Filed
-from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, PUSH
+from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, PUSH, RECEIPTS
 from ipvm_queue.store import Lease
 from ipvm_queue.ucan import (
     LEEWAY,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ipvm_queue.crypto import Signer
     from ipvm_queue.ipld import Value
     from ipvm_queue.queue.accept import Push
+    from ipvm_queue.queue.neighbours import Foreign
     from ipvm_queue.queue.proofs import Proofs
     from ipvm_queue.queue.push import WorkQueue
     from ipvm_queue.store import (
@@ -71,6 +72,7 @@ class Stores(NamedTuple):
     revocations: Revocations
     leases: Leases
     users: Users
+    foreign: Foreign
 
 
 class Desk:
@@ -99,20 +101,19 @@ class Desk:
 
     def answer(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
         """Do what is asked for and return what the answer says is `ok`; raises the `IpvmError` of a refusal."""
-        match str(asked.cmd):
-            case command if command == PUSH:
-                return self._push(asked, brought, moment)
-            case command if command == POP:
-                return self._pop(asked, brought, moment)
-            case command if command == HAND_OUT:
-                return self._hand_out(asked, brought, moment)
-            case command if command == CANCEL:
-                return self._cancel(asked, brought, moment)
-            case command if command == EXCHANGE:
-                return self._exchange(asked, brought, moment)
-            case command if command == REVOKE:
-                return self._revoke(asked, brought, moment)
-        raise MalformedArgumentsError(f"this gate does not know {asked.cmd}", token=asked.link)
+        answers = {
+            PUSH: self._push,
+            RECEIPTS: self._receive,
+            POP: self._pop,
+            HAND_OUT: self._hand_out,
+            CANCEL: self._cancel,
+            EXCHANGE: self._exchange,
+            REVOKE: self._revoke,
+        }
+        answer = answers.get(str(asked.cmd))
+        if answer is None:
+            raise MalformedArgumentsError(f"this gate does not know {asked.cmd}", token=asked.link)
+        return answer(asked, brought, moment)
 
     # 8 and 9: jobs
 
@@ -175,6 +176,13 @@ class Desk:
         """Return a hand-out (11); `sent` is the container that 8 and 9 came in, where a reader finds what they need."""
         out: Value = {"ok": {"inv": job, "push": push, "pop": lease.pop}}
         return issue(self._signer, lease.task, out, {"lease": lease.until, "sent": sent}, now)[1]
+
+    def _receive(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
+        bundle = brought.blocks().get(accept_receipts(asked, brought.tokens, moment))
+        if bundle is None:
+            raise MissingBlockError("the bundle was not sent along")
+        self._claim(brought.request, [asked])
+        return {"receipts": [*self._stores.foreign.take(bundle)]}
 
     # 10 and 11: workers
 
@@ -292,6 +300,10 @@ class Desk:
                 if name not in used:
                     stores.users.drop(name)
         return over
+
+    def look_next_door(self) -> list[Link]:
+        """Fetch receipts that are awaited here from other queues on the broker; return them."""
+        return self._stores.foreign.look()
 
     def _claim(self, request: str, invocations: Sequence[Invocation]) -> None:
         keys = {each.replay_key: (each.exp or int(time())) + LEEWAY + 1 for each in invocations}

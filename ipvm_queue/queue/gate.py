@@ -71,6 +71,8 @@ class Gate:
         self._inbox.inherit(self._name)
         for lease in self._desk.look_around(int(time())):
             _log.info("a lease is over", worker=lease.worker, name=lease.name)
+        for receipt in self._desk.look_next_door():
+            _log.info("a receipt was fetched next door", receipt=str(receipt))
 
     def _handle(self, request: str) -> None:
         asked: Invocation | None = None

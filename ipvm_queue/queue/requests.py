@@ -19,6 +19,7 @@ PUSH: Final = "/queue/push"
 POP: Final = "/queue/pop"
 HAND_OUT: Final = "/queue/handout"
 CANCEL: Final = "/queue/cancel"
+RECEIPTS: Final = PUSH + "/receipts"
 EXCHANGE: Final = "/queue/exchange"
 PROXY_SIGN: Final = "/ucan/proxy/sign"
 GATE_QUEUE: Final = "ipvm.gate"  # the Celery queue that gates are known by; nothing is sent to it
@@ -79,6 +80,21 @@ def pop(signer: Signer, queue: str, proofs: Proofs, stall: Stall, *, now: int) -
 def hand_out(signer: Signer, queue: str, run: str, pop: Link, *, now: int) -> Request:
     """Return a worker's request to have a run handed to it under a pop of its own."""
     return _own(signer, queue, HAND_OUT, {"run": run, "pop": pop}, now)
+
+
+def receipts(signer: Signer, queue: str, bundle: Link, proofs: Proofs, *, now: int) -> Request:
+    """Return a request to take in receipts of another queue: "(signer) has (queue) keep what (bundle) proves"."""
+    chain = proofs.chain(queue, signer.did, RECEIPTS, now=now)
+    asked = Invocation.issue(
+        signer,
+        queue,
+        RECEIPTS,
+        {"bundle": bundle},
+        [each.link for each in chain],
+        expiration=now + SECONDS,
+        issued_at=now,
+    )
+    return Request(asked, Container.of([asked.data, *proofs.tokens.values()]))
 
 
 def cancel(signer: Signer, queue: str, run: str, reason: str, *, now: int) -> Request:

@@ -83,7 +83,7 @@ class Finding(NamedTuple):
 
     `labels` are the tasks that it answers, in the job that it was made for or that was asked about; `worker`,
     `service`, `queue` and `requestor` are DIDs, empty where they were not found out. `is_input` says that it is there
-    for others only, whose arguments its Result went into.
+    for others only, whose arguments its Result went into. `addresses` are the Tasks that it answers.
     """
 
     receipt: Link
@@ -97,6 +97,7 @@ class Finding(NamedTuple):
     job: Link | None
     is_input: bool
     steps: tuple[Step, ...]
+    addresses: frozenset[Link] = frozenset()
 
     @property
     def holds(self) -> bool:

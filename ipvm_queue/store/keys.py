@@ -107,6 +107,11 @@ class Keys:
         return self.prefix + "revoked"
 
     @property
+    def awaited(self) -> str:
+        """SET: what has waiters: CIDs of Tasks, acts and locks."""
+        return self.prefix + "awaited"
+
+    @property
     def runs(self) -> str:
         """ZSET: ids of all runs that are remembered, scored by when they were opened (ms)."""
         return self.prefix + "runs"

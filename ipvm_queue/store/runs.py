@@ -39,7 +39,7 @@ class RedisRuns:
         self._keys = keys
         self._lease = int(lease * 1000)
         self._lifetime = int((receipt_lifetime or 0) * 1000)
-        names = ("open", "begin", "enter", "settle", "renew", "abandon", "sweep", "cancel")
+        names = ("open", "begin", "enter", "settle", "renew", "abandon", "sweep", "cancel", "receive")
         self._scripts = {name: redis.register_script(scripts.source(name)) for name in names}
 
     def _call(self, name: str, run: str, *args: Any) -> Any:
@@ -240,6 +240,16 @@ class RedisRuns:
     def handed(self, run: str, pop: Link) -> bytes | None:
         """Return the hand-out of a run to a pop, None where it has not been handed to it."""
         return self._redis.hget(self._keys.handed(run), pop.key)  # type: ignore[no-any-return]
+
+    def receive(self, receipt: Link, data: bytes, tasks: Sequence[Link]) -> int:
+        """Keep a verified receipt of another queue under the Tasks that it answers, and wake who waits for them."""
+        keys = [task.key for task in tasks]
+        return int(self._call("receive", "", receipt.key, receipt.bytes, data, self._lifetime, *keys))
+
+    def awaited(self) -> list[Link]:
+        """Return the Tasks that somebody waits for."""
+        names = (name.decode() for name in self._redis.smembers(self._keys.awaited))
+        return [Link.parse(name) for name in names if name.startswith("f0171")]
 
     def attestation(self, receipt: Link) -> Link | None:
         """Return the CID of the token that says a receipt in the service's name, None where there is none."""

@@ -11,9 +11,10 @@ from celery.signals import after_setup_logger
 from celery.worker import state
 
 from ipvm_queue.crypto import load_signer
-from ipvm_queue.errors import IpvmError, KeyFileError
+from ipvm_queue.errors import IpvmError, KeyFileError, UnavailableError
 from ipvm_queue.observe import dress, logger
-from ipvm_queue.store import BEAT_SECONDS, Keys, RedisRuns, Registry, Worker
+from ipvm_queue.plan import EFFECT_QUEUE
+from ipvm_queue.store import BEAT_SECONDS, Keys, NotDurableError, RedisActs, RedisRuns, Registry, Worker
 from ipvm_queue.worker.announce import want_events
 from ipvm_queue.worker.app import settings
 from ipvm_queue.worker.secrecy import add_secrecy
@@ -162,6 +163,28 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
             self._timer.cancel()
 
 
+class CheckDurable(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Warns at the start of a worker that does effects on a broker on which it may do no command."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, parent: Any) -> None:
+        """Ask the broker whether it keeps what it is told."""
+        if EFFECT_QUEUE not in parent.app.amqp.queues.consume_from:
+            return
+        configured = settings()
+        redis = broker(parent.app)
+        acts = RedisActs(redis, Keys(configured.queue), lease=configured.lease, receipt_lifetime=None)
+        try:
+            acts.check_durable()
+        except NotDurableError as error:
+            _log.warning("commands will be refused here", reason=error.message, hint=error.hint)
+        except UnavailableError as error:
+            _log.warning("the broker is away", reason=error.message)
+        finally:
+            redis.close()
+
+
 def add_steps(app: Celery) -> None:
     """Add these steps to a worker of `app`, and let it log as the settings say."""
     after_setup_logger.connect(dress_logs, weak=False)
@@ -171,6 +194,7 @@ def add_steps(app: Celery) -> None:
     app.steps["consumer"].add(Presence)
     app.steps["consumer"].add(Events)
     app.steps["consumer"].add(Sweep)
+    app.steps["consumer"].add(CheckDurable)
     add_secrecy(app)
 
 

@@ -17,6 +17,8 @@ from ipvm_queue.effects import is_private, safety_of
 from ipvm_queue.errors import IpvmError, UnavailableError
 from ipvm_queue.observe import logger
 from ipvm_queue.queue import Desk, Gate, Proofs, Stores, WorkQueue, establish
+from ipvm_queue.queue.neighbours import Foreign, Neighbour
+from ipvm_queue.queue.recompute import Registry as JobRegistry
 from ipvm_queue.queue.requests import GATE_QUEUE, PROXY_SIGN
 from ipvm_queue.store import (
     Inbox,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ipld import Link
     from ipvm_queue.settings import Settings
+    from ipvm_queue.store.connection import Broker
     from ipvm_queue.wasm import ModuleInfo
 
 _log = logger(__name__)
@@ -107,7 +110,8 @@ def make_gate(configured: Settings, broker_url: str, name: str) -> Gate:
     work = WorkQueue(
         runs, RedisReceipts(redis, keys, blocks), blocks, configured.run_ttl, safety=safety_of, private=is_private
     )
-    stores = Stores(runs, blocks, work, RedisReplays(redis, keys), revocations, Leases(redis, keys), users)
+    foreign = Foreign(runs, blocks, JobRegistry(safety_of, is_private), _neighbours(configured, redis))
+    stores = Stores(runs, blocks, work, RedisReplays(redis, keys), revocations, Leases(redis, keys), users, foreign)
     modules: dict[Link, ModuleInfo] = {}
     desk = Desk(
         signer,
@@ -126,6 +130,16 @@ def make_gate(configured: Settings, broker_url: str, name: str) -> Gate:
     )
     inbox = Inbox(redis, keys, max_bytes=configured.max_request_bytes)
     return Gate(name, signer, desk, inbox, revocations, max_bytes=configured.max_request_bytes)
+
+
+def _neighbours(configured: Settings, redis: Broker) -> list[Neighbour]:
+    found = []
+    for name in filter(None, (each.strip() for each in configured.neighbours.split(","))):
+        keys = Keys(name)
+        blocks = RedisBlocks(redis, keys)
+        runs = RedisRuns(redis, keys, lease=configured.lease, receipt_lifetime=None)
+        found.append(Neighbour(name, runs, RedisReceipts(redis, keys, blocks), blocks))
+    return found
 
 
 class GatePresence(Presence):

@@ -1,305 +1,333 @@
-"""Canaries: secrets that go every way that a secret can go, and are then looked for wherever a secret must not be."""
+"""Canaries: secrets planted on every path, looked for everywhere that they must not be."""
 
 from __future__ import annotations
 
 import base64
 import json
-import signal
+import os
+import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from contextlib import suppress
-from itertools import product
+from pathlib import Path
 from secrets import token_hex
-from urllib.error import URLError
+from threading import Event, Thread
 
 import pytest
-from commands import BIN, ROOT
-from shelf import shelf
-from stack import Stack
-from wasm_guests import BYTES_ABI, wat
+from modules import cover, secrets
+from redis import Redis
+from stack import ROOT, Stack
 
-from ipvm_queue.crypto import Signer, open_sealed, save_signer, seal, verify
-from ipvm_queue.embedded.group import Group
-from ipvm_queue.errors import WrongKeyError
-from ipvm_queue.ipld import to_json
-from ipvm_queue.store import Keys, RedisBlocks, connect
-from ipvm_queue.ucan import read
+from ipvm_queue.embedded import flower
 
 pytestmark = pytest.mark.integration
-
-KEY = Signer.generate()
-# What a guest makes of a canary: the same, its last words and a trap, an error that holds it.
-GUEST = wat(f"""(module
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  {BYTES_ABI}
-  (func (export "first") (param i32 i32) (result i64)
-    (i64.or (i64.shl (i64.extend_i32_u (i32.add (local.get 0) (i32.const 1))) (i64.const 32))
-            (i64.extend_i32_u (i32.sub (local.get 1) (i32.const 1)))))
-  (func (export "shout") (param i32 i32) (result i64)
-    (i32.store (i32.const 0) (local.get 0))
-    (i32.store (i32.const 4) (local.get 1))
-    (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))
-    unreachable))""")
+BIN = Path(sys.executable).parent
 
 
 class Canaries:
-    """Texts that stand nowhere else, by name; `file` is where a worker finds those that it may have."""
+    """Texts that stand nowhere else, by where they were planted."""
 
-    def __init__(self, directory) -> None:
-        self.directory = directory
-        self.texts: dict[str, str] = {}
+    def __init__(self) -> None:
+        self.planted: dict[str, str] = {}
 
-    def new(self, name: str, *, size: int = 1) -> str:
-        """Return a new text, and put it where `secret/get` finds it."""
-        text = f"canary-{name}-{token_hex(16)}" * size
-        self.texts[name] = text
-        (self.directory / "shop").mkdir(exist_ok=True)
-        (self.directory / "shop" / name).write_text(text)
+    def new(self, where: str) -> str:
+        """Plant one more."""
+        self.planted[where] = text = f"{token_hex(12)}canary{token_hex(12)}"
         return text
 
     def found_in(self, data: bytes) -> list[str]:
-        """Return the names of those that stand in some bytes: plain, in base16, or in base64 at any place."""
-        return [name for name, text in self.texts.items() if any(form in data for form in forms(text))]
+        """Return which of them stand in some bytes: as they are, in hex, or in base64 at any offset."""
+        return [where for where, text in self.planted.items() if any(form in data for form in _forms(text))]
 
 
-def forms(text: str) -> set[bytes]:
-    """Return what a text looks like in plain, in base16 and base64, in whatever it is embedded."""
-    data = text.encode()
-    found = {data, data.hex().encode(), data.hex().upper().encode(), data[::-1]}
-    for shift, alphabet in product(range(3), (base64.b64encode, base64.urlsafe_b64encode)):
-        found.add(alphabet(bytes(shift) + data)[4 if shift else 0 : -4].rstrip(b"="))
-    return found
+def _forms(text: str) -> list[bytes]:
+    plain = text.encode()
+    encoded = [base64.b64encode(bytes(shift) + plain)[4:-4] for shift in range(3)]
+    urlsafe = [each.translate(bytes.maketrans(b"+/", b"-_")) for each in encoded]
+    return [plain, plain[::-1], plain.hex().encode(), *encoded, *urlsafe]
+
+
+class Listener:
+    """Hears every command that the server is sent, events and lookups too."""
+
+    def __init__(self, url: str) -> None:
+        self.heard: list[bytes] = []
+        self._redis = Redis.from_url(url)
+        self._end = Event()
+        self._thread = Thread(target=self._listen, daemon=True)
+        self._ready = Event()
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def _listen(self) -> None:
+        with self._redis.monitor() as monitor:
+            self._ready.set()
+            with suppress(Exception):  # the server goes away
+                for command in monitor.listen():
+                    self.heard.append(repr(command).encode())
+                    if self._end.is_set():
+                        return
+
+    def stop(self) -> bytes:
+        """Return what was heard."""
+        self._end.set()
+        self._thread.join(5)
+        return b"\n".join(self.heard)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """Return a queue whose worker has secrets and a key, and whose broker keeps everything on disk."""
-    directory = tmp_path_factory.mktemp("canaries")
-    for name in ("secrets", "keys-of-jobs"):
-        (directory / name).mkdir()
-    save_signer(KEY, directory / "keys-of-jobs" / "key.pem")
-    config = directory / "effects.toml"
-    config.write_text(
-        f'[secrets]\nfiles = "{directory / "secrets"}"\n[keys]\ndirectory = "{directory / "keys-of-jobs"}"\n'
-    )
-    stack = Stack(directory, aof=True, effects_config=config)
+def hanging_up():
+    """Return the address of a server that takes a request and hangs up, so that nobody knows what became of it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+
+        Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, hanging_up, _own_home):
+    """Return a queue with a log of appends, workers of both kinds, and what an operator has put there for them."""
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "shop").mkdir()
+    config = outside / "effects.toml"
+    config.write_text(f'[secrets]\nfiles = "{outside}"\n[http]\nallow_private = ["{hanging_up}"]\n')
+    stack = Stack(tmp_path_factory.mktemp("canaries"), aof=True, effects_config=config, events=True, log_form="json")
+    stack.outside = outside
     try:
         stack.start_valkey()
-        stack.start_worker("w", "-P", "prefork", "-c", "2", "-E", program="ipvm_queue.worker")
+        stack.start_worker("w", "-P", "prefork", "-c", "2")
+        stack.start_worker("e", "-P", "prefork", "-c", "2", program="workers.effects")
         yield stack
     finally:
         stack.stop()
 
 
 @pytest.fixture(scope="module")
-def canaries(world):
-    """Return the canaries of this queue."""
-    return Canaries(world.directory / "secrets")
+def told(stack, hanging_up):
+    """Run a job with a canary on every path; return the canaries, the runs, and what the server was told meanwhile."""
+    canaries, listener = Canaries(), Listener(stack.url)
+    with stack.client() as client:
+        module = client.blocks.put(secrets())
+
+        def job(func, *args, **more):
+            return {"type": "wasm/1.0", "with": module, "func": func, "input": list(args), **more}
+
+        def planted(where, size=1):
+            return cover(canaries.new(where) * size)
+
+        token = canaries.new("secret/get")
+        (stack.outside / "shop" / "KEY").write_text(token)
+        get = {"type": "ipvm/effect", "with": "ipvm:secret:shop?secret=KEY", "do": "secret/get"}
+        post = {"type": "ipvm/effect", "with": f"http://{hanging_up}/", "do": "crud/create"}
+        jobs = {
+            "config": job("uncover", planted("config"), **{"ipvm/config": {"secret": True}}),
+            "private": job("uncover", planted("public: false"), public=False),
+            "large": job("uncover", planted("a large result", 4000), public=False),
+            "words": job("shout", planted("last words"), public=False),
+            "func": {**job("f", 1), "func": {"from": "name"}},
+            "name": job("uncover", planted("the name of a function"), public=False),
+            "token": get,
+            "absent": {**get, "with": "ipvm:secret:shop?secret=NONE"},
+            "taken": job("first", {"from": "token"}),
+            "uri": {"type": "ipvm/effect", "with": {"from": "private"}, "do": "crud/read"},
+            "error": job("first", {"await/error": {"from": "words"}}),
+            "either": job("first", {"await/*": {"from": "private"}}),
+            "both": job("echo", {"from": "config"}, {"from": "large"}),
+            "open": job("uncover", cover("in the open")),
+        }
+        ends = client.submit({"header": {"catch": job("first") | {"input": []}}, "jobs": jobs}).wait(60)
+        doubt = client.submit({"post": {**post, "value": {"from": "token"}, "public": False}, "token": get}).wait(60)
+        made = job("uncover", planted("what an effect sends"), public=False)
+        again = client.submit({"post": {**post, "value": {"from": "made"}, "public": True}, "made": made}).wait(60)
+        values = {label: result.reveal().out for label, result in ends.results().items()}
+    return canaries, [ends, doubt, again], values, listener.stop()
 
 
-@pytest.fixture(scope="module")
-def flower(world):
-    """Start Flower beside the worker, before anything runs."""
-    with shelf() as probe:
-        port = int(probe.url.rpartition(":")[2])
-    command = [sys.executable, "-m", "celery", "-A", "workers.wasm", "flower", "--conf=config/flowerconfig.py"]
-    environment = {**world.environment(), "FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": "operator:operator"}
-    world.groups["flower"] = Group(
-        command, directory=ROOT, log=world.directory / "flower.log", last=signal.SIGKILL, env=environment
+def test_the_tasks_had_the_secrets(told):
+    """Otherwise there would be nothing to find: values arrived, and the owner can open them."""
+    canaries, (ends, doubt, again), values, heard = told
+    shown = json.dumps(values, default=lambda value: value.decode() if isinstance(value, bytes) else str(value))
+
+    expected = {"config", "public: false", "a large result", "last words", "the name of a function", "secret/get"}
+    assert expected <= set(canaries.found_in(shown.encode()))
+    assert values["token"] == values["taken"]
+    assert (ends.status, doubt["post"].state, again["post"].state) == ("error", "in-doubt", "in-doubt")
+    assert b"in the open" in heard
+
+
+def test_the_broker_is_told_no_secret(told):
+    """No command to the server, no event and no message holds a canary."""
+    canaries, _, _, heard = told
+
+    assert canaries.found_in(heard) == []
+
+
+def test_no_key_holds_a_secret(told, stack):
+    """Nothing that is kept in Redis holds a canary, neither now nor in its log of appends."""
+    canaries, runs, _, _ = told
+    kept = b"\n".join(_everything(stack.redis))
+    appended = b"\n".join(path.read_bytes() for path in (stack.directory / "valkey").rglob("*") if path.is_file())
+
+    assert runs[0].id.encode() in kept
+    assert b"in the open" in kept
+    assert b"in the open" in appended
+    assert canaries.found_in(kept) == []
+    assert canaries.found_in(appended) == []
+
+
+def _everything(redis):
+    readers = {
+        b"string": redis.get,
+        b"hash": redis.hgetall,
+        b"set": redis.smembers,
+        b"list": lambda key: redis.lrange(key, 0, -1),
+        b"zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
+        b"stream": redis.xrange,
+    }
+    for key in redis.scan_iter():
+        yield key
+        yield from _flat(readers[redis.type(key)](key))
+
+
+def _flat(value):
+    if isinstance(value, dict):
+        value = [each for pair in value.items() for each in pair]
+    if isinstance(value, bytes):
+        yield value
+    elif isinstance(value, list | tuple | set):
+        for each in value:
+            yield from _flat(each)
+
+
+def test_no_file_holds_a_secret(told, stack):
+    """Neither logs nor caches of workers and gate hold a canary."""
+    canaries, _, _, _ = told
+    files = [path for path in stack.directory.rglob("*") if path.is_file()]
+
+    assert {"w.log", "e.log", "gate.log"} <= {path.name for path in files}
+    assert [str(path) for path in files if canaries.found_in(path.read_bytes())] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "show", "{0}"],
+        ["run", "show", "{0}", "--json"],
+        ["run", "show", "{1}", "--json"],
+        ["run", "show", "{2}"],
+        ["run", "watch", "{0}", "--json"],
+        ["receipt", "get", "{receipt}"],
+        ["receipt", "get", "{receipt}", "--json"],
+        ["receipt", "verify", "{receipt}", "--json"],
+        ["receipt", "verify", "{receipt}", "--rerun", "{0}"],
+        ["receipt", "export", "{receipt}", "--run", "{0}", "--json"],
+        ["effect", "list", "--json"],
+        ["graph", "{0}"],
+    ],
+    ids=" ".join,
+)
+def test_commands_show_no_secret(told, stack, command):
+    """Even to the owner, on whose terminal others may look."""
+    canaries, runs, _, _ = told
+    names = {"receipt": runs[0]["private"].receipt}
+
+    done = _ipvm(stack, *(word.format(*(run.id for run in runs), **names) for word in command))
+
+    assert done.stdout or done.stderr
+    assert b"Traceback" not in done.stderr
+    assert canaries.found_in(done.stdout + done.stderr) == []
+
+
+def test_the_owner_asks_for_secrets(told, stack):
+    """With `--reveal` they are shown, as text and as JSON."""
+    canaries, runs, _, _ = told
+    for options in ([], ["--json"]):
+        shown = _ipvm(stack, "run", "show", runs[0].id, "--reveal", *options)
+
+        assert {"public: false", "last words"} <= set(canaries.found_in(shown.stdout))
+    receipt = _ipvm(stack, "receipt", "get", str(runs[0]["private"].receipt), "--reveal", "--json")
+    answer = json.loads(receipt.stdout)
+    assert answer["out"]["ok"] == canaries.planted["public: false"]
+    assert "gas" in answer["meta"]
+
+
+def test_others_who_ask_are_refused(told, stack, tmp_path):
+    """With another key `--reveal` is an error that says whose it takes; without it there is what all may see."""
+    canaries, runs, _, _ = told
+    subprocess.run([BIN / "ipvm", "key", "new", tmp_path / "other.pem"], check=True, capture_output=True)
+
+    for command in (["run", "show", runs[0].id], ["receipt", "get", str(runs[0]["private"].receipt)]):
+        refused = _ipvm(stack, *command, "--key", str(tmp_path / "other.pem"), "--reveal", "--json")
+
+        assert refused.returncode == 2
+        assert b"owner" in refused.stdout + refused.stderr
+        assert canaries.found_in(refused.stdout + refused.stderr) == []
+
+
+def _ipvm(stack, *words):
+    return subprocess.run(
+        [BIN / "ipvm", *words], env=stack.environment(), cwd=stack.directory, capture_output=True, check=False
     )
 
-    def get(path):
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
-        request.add_header("Authorization", f"Basic {base64.b64encode(b'operator:operator').decode()}")
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - ours
-            return answer.read()
 
-    def answers():
-        with suppress(URLError, OSError):
-            return b"tests" in get("/api/workers?refresh=1")
-        return False
+def test_flower_shows_no_secret(told, stack, monkeypatch):
+    """Neither its API nor its pages, which are told by events."""
+    canaries, _, _, _ = told
+    monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "true")
+    port = flower.choose_port()
+    group = flower.start(stack.url, stack.settings.queue, ROOT, stack.directory, port)
+    stack.groups["flower"] = group
+    with stack.client() as client:
+        module = client.blocks.put(secrets())
+        made = {"type": "wasm/1.0", "with": module, "func": "uncover", "public": False}
+        stack.wait_for(lambda: _page(port, "/api/workers?refresh=1"))
 
-    world.wait_for(answers)
-    return get
+        def shown():
+            run = client.submit({"made": {**made, "input": [cover(canaries.new("under Flower"))]}}).wait(60)
+            found = _page(port, f"/api/task/info/{run.id}:0")
+            return b"made" in found and (run.id, found)
 
+        run, task = stack.wait_for(shown)
+    paths = ("/api/tasks", "/api/workers", "/tasks", "/workers", "/broker", "/metrics", f"/task/{run}:0")
+    pages = [task, *(_page(port, path) for path in paths)]
 
-def secret(name, **more):
-    """Return the job that gets a canary."""
-    return {"type": "ipvm/effect", "with": f"ipvm:secret:shop?secret={name}", "do": "secret/get", **more}
-
-
-@pytest.fixture(scope="module")
-def seen(world, canaries, flower):  # noqa: ARG001 - Flower must listen before anything runs
-    """Let canaries fly every way, through the library and the command line; return all that came out in public."""
-    with world.client() as client:
-        cid = client.blocks.put(GUEST)
-
-        def guest(func, label, **more):
-            return {"type": "wasm/1.0", "with": cid, "func": func, "input": [{"from": label}], **more}
-
-        for name in ("plain", "boxed", "signed"):
-            canaries.new(name)
-        canaries.new("long", size=500)
-        box = seal(KEY.did, canaries.texts["boxed"].encode())
-        jobs = {
-            "plain": secret("plain"),
-            "passed": guest("first", "plain"),
-            "shouted": guest("shout", "plain"),
-            "again": guest("first", "passed"),
-            "long": secret("long"),
-            "longer": guest("first", "long"),
-            "opened": {"type": "ipvm/effect", "with": KEY.did, "do": "crypto/decrypt", "value": box},
-            "reopened": guest("first", "opened"),
-            "signature": {"type": "ipvm/effect", "with": KEY.did, "do": "crypto/sign", "value": {"from": "plain"}},
-            # A secret where no secret belongs: errors quote what is wrong.
-            "as-uri": {"type": "ipvm/effect", "with": {"from": "plain"}, "do": "crud/read"},
-            "as-func": {"type": "wasm/1.0", "with": cid, "func": {"from": "plain"}, "input": [1]},
-            "as-module": {"type": "wasm/1.0", "with": {"from": "plain"}, "func": "first", "input": [1]},
-            "as-box": {"type": "ipvm/effect", "with": KEY.did, "do": "crypto/decrypt", "value": {"from": "opened"}},
-        }
-        document = {"header": {"catch": {"type": "wasm/1.0", "with": cid, "func": "first"}}, "jobs": jobs}
-        job = world.directory / "job.json"
-        job.write_text(to_json(document))
-        said = [ipvm(world, "ipvm-submit", job, "--json"), ipvm(world, "ipvm-submit", job)]
-        ran = json.loads(said[0].stdout)
-        commands = [("run", "show", ran["run"]), ("run", "show", ran["run"], "--json"), ("run", "list"), ("graph", job)]
-        commands += [("receipt", "get", each["receipt"]["/"], "--json") for each in ran["tasks"].values()]
-        said += [ipvm(world, "ipvm", *command) for command in commands]
-        run = client.run(ran["run"])
-        results = run.results()
-        yield {"said": said, "answer": ran, "results": results, "run": run}
+    assert all(pages)
+    assert canaries.found_in(b"\n".join(pages)) == []
 
 
-def ipvm(world, program, *arguments):
-    """Run a command on that queue."""
-    command = [BIN / program, *map(str, arguments)]
-    return subprocess.run(command, env=world.environment(), cwd=ROOT, capture_output=True, check=False)
+def _page(port, path):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as page:
+            return page.read()
+    except (OSError, urllib.error.HTTPError):
+        return b""
 
 
-def test_the_canaries_were_really_there(canaries, seen):
-    """Their owner opens them: every way was flown, and each error holds what it quotes."""
-    run = seen["run"]
-    plain = canaries.texts["plain"]
-
-    assert (run["plain"].ok, run["passed"].ok, run["long"].ok) == (plain, plain, canaries.texts["long"])
-    assert run["longer"].ok == run["long"].ok
-    assert run["opened"].ok == run["reopened"].ok == canaries.texts["boxed"].encode()
-    assert verify(KEY.did, run["signature"].ok, plain.encode())
-    assert plain in run["shouted"].error["stderr"]
-    assert {label for label, each in seen["results"].items() if not each.secret} == set()
-    assert [run[label].state for label in ("as-uri", "as-func", "as-module", "as-box")] == ["error"] * 4
+def test_workers_leave_no_core_files(stack):
+    """Whatever a process dies of, what it had in memory is not written down."""
+    for name in ("w", "e"):
+        for pid in (stack.groups[name].process.pid, *stack.children(name)):
+            limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+            (line,) = [line for line in limits if line.startswith("Max core file size")]
+            assert line.split()[4] in ("0", "1"), line
 
 
-def test_no_canary_is_in_redis(world, canaries, seen):
-    """No key of any type holds one, nor does the file that the broker writes ahead."""
-    del seen
-    found = {}
-    for key in world.redis.scan_iter(count=1000):
-        if names := canaries.found_in(key + whole(world.redis, key)):
-            found[key] = names
-
-    assert found == {}
-    files = [path for path in (world.directory / "valkey").rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) > 10_000
-    assert [path.name for path in files if canaries.found_in(path.read_bytes())] == []
-
-
-def whole(redis, key):
-    """Return everything under a key."""
-    match redis.type(key):
-        case b"string":
-            value = redis.get(key)
-        case b"hash":
-            value = redis.hgetall(key)
-        case b"list":
-            value = redis.lrange(key, 0, -1)
-        case b"set":
-            value = redis.smembers(key)
-        case b"zset":
-            value = redis.zrange(key, 0, -1)
-        case b"stream":
-            value = redis.xrange(key)
-        case other:
-            raise AssertionError(f"{key} is a {other}")
-    return flat(value)
-
-
-def flat(value):
-    """Return all bytes in a reply, one after the other."""
-    if isinstance(value, bytes):
-        return value + b"\n"
-    if isinstance(value, dict):
-        return b"".join(flat(each) for pair in value.items() for each in pair)
-    return b"".join(flat(each) for each in value) if isinstance(value, list | set | tuple) else b""
-
-
-def test_no_canary_is_in_what_commands_say(canaries, seen):
-    """Neither words nor JSON, neither on standard output nor beside it."""
-    assert [each.args for each in seen["said"] if canaries.found_in(each.stdout + each.stderr)] == []
-    assert seen["answer"]["tasks"]["plain"]["out"] == {"ok": {"secret": True}}
-    assert seen["answer"]["tasks"]["shouted"]["out"] == {"error": {"secret": True}}
-
-
-def test_no_canary_is_in_logs_or_files(world, canaries, seen):
-    """Nothing that workers, gate, broker and Flower have written holds one, but for the secrets' own folder."""
-    del seen
-    written = [
-        path
-        for path in world.directory.rglob("*")
-        if path.is_file() and canaries.directory not in path.parents and canaries.found_in(path.read_bytes())
-    ]
-
-    assert written == []
-    assert (world.directory / "w.log").stat().st_size > 0
-
-
-def test_no_canary_is_in_flower(canaries, flower, seen):
-    """Its API and its pages tell of tasks, and not of what they made."""
-    tasks = flower("/api/tasks?limit=1000")
-
-    assert seen["answer"]["run"].encode() in tasks
-    pages = [tasks, *(flower(path) for path in ("/tasks", "/workers", "/api/workers", "/metrics"))]
-    pages += [flower(f"/api/task/info/{seen['answer']['run']}:{number}") for number in range(3)]
-    assert [canaries.found_in(page) for page in pages] == [[]] * len(pages)
-
-
-def test_others_are_told_that_it_is_secret(world, seen):
-    """Another key sees that a task ended, and not in what; nor can it open the boxes that it can read."""
-    stranger = Signer.generate()
-    save_signer(stranger, world.directory / "stranger.pem")
-    shown = subprocess.run(
-        [BIN / "ipvm", "run", "show", seen["answer"]["run"], "--json", "--key", world.directory / "stranger.pem"],
-        env=world.environment(), cwd=ROOT, capture_output=True, check=False,
-    )  # fmt: skip
-
-    assert b"secret" in shown.stdout
-    receipts = [seen["run"][label].receipt for label in ("plain", "passed", "shouted", "opened")]
-    boxes = [next(iter(read(world_blocks(world).get(each)).out.values()))["ipvm/sealed"] for each in receipts]
-    for box in boxes:
-        with pytest.raises(WrongKeyError):
-            open_sealed(stranger, box)
-
-
-def test_what_is_secret_is_not_pinned(world):
-    """A pin is a block, in plain: content that is to stay secret gets no handle, and the error says why."""
-    with world.client() as client:
-        job = {"type": "ipvm/effect", "with": f"cid:{client.blocks.put(b'known')}", "do": "handle/resolve"}
-        run = client.submit({"hidden": {**job, "public": False}, "shown": job}).wait(60)
-
-    assert run["hidden"].error["code"] == "effect/secret-block"
-    assert run["shown"].state == "ok"
-
-
-def world_blocks(world):
-    """Return the blocks of that queue."""
-    return RedisBlocks(connect(world.url), Keys("tests"))
-
-
-def test_the_search_finds_canaries(canaries):
-    """What is looked for would be found: in plain and in every encoding."""
-    text = canaries.new("alone").encode()
-
-    starts = [base64.b64encode(start + text) for start in (b"", b"a", b"ab")]
-    for data in (text, b"x" + text, *starts, base64.urlsafe_b64encode(b"abc" + text), text.hex().encode()):
-        assert canaries.found_in(b"..." + data + b"...") == ["alone"]
+def test_the_search_finds_what_is_there():
+    """The forms that a canary is looked for in are those that it would stand in."""
+    canaries = Canaries()
+    text = canaries.new("here")
+    for shift in range(4):
+        for data in (base64.b64encode(os.urandom(shift) + text.encode()), text.encode().hex().encode()):
+            assert canaries.found_in(b"x" + data + b"y") == ["here"]

@@ -321,6 +321,7 @@ def test_a_server_that_keeps_nothing_is_refused(idle, sink):
     assert run["b"].ok == "hello"
     assert run["a"].error["code"] == "runner/not-durable"
     assert "appendonly yes" in run["a"].error["message"]
+    assert "commands will be refused here" in idle.groups["w"].tail(60)
     assert sink.names == {}
 
 

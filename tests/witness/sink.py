@@ -51,15 +51,17 @@ class Sink:
         with self._lock:
             self._now[name] += 1
             self.most_at_once[name] = max(self.most_at_once[name], self._now[name])
-        self.before(key)
-        with self._lock:
-            if not (name.startswith("once-") and self.acts[key]):
-                self.acts[key] += 1
-                self.names[name] += 1
-            self.bodies[key] = body
-        self.after(key)
-        with self._lock:
-            self._now[name] -= 1
+        try:
+            self.before(key)
+            with self._lock:
+                if not (name.startswith("once-") and self.acts[key]):
+                    self.acts[key] += 1
+                    self.names[name] += 1
+                self.bodies[key] = body
+            self.after(key)
+        finally:
+            with self._lock:
+                self._now[name] -= 1
         return f"done: {body}"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -73,10 +75,12 @@ class Sink:
                 body = self.rfile.read(length).decode()
                 if body == "refuse":
                     self._answer(403, "not that")
-                else:
-                    self._answer(
-                        200, sink.count(self.path.removeprefix("/act/"), self.headers["Idempotency-Key"], body)
-                    )
+                    return
+                try:
+                    said = sink.count(self.path.removeprefix("/act/"), self.headers["Idempotency-Key"], body)
+                except ConnectionAbortedError:
+                    return  # and no answer
+                self._answer(200, said)
 
             def do_GET(self) -> None:
                 kind, _, name = self.path.removeprefix("/").partition("/")

@@ -1,0 +1,80 @@
+"""Receipts of other queues, so that a task here may await a task there (UCAN Promise 1: across services).
+
+A receipt is taken in with the bundle that it hangs on, which is verified as anybody would verify it offline. No trust
+is needed beside that: whoever awaits a Task has named the queue or the service whose Task it is, for its DID is in the
+CID. Bundles are handed over (`/queue/push/receipts`), or fetched from queues on the same broker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ipvm_queue.errors import IpvmError
+from ipvm_queue.ipld import Link
+from ipvm_queue.queue.bundle import verify
+from ipvm_queue.queue.export import export
+from ipvm_queue.ucan import Container, InvalidClaimError, read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ipvm_queue.queue.recompute import Registry
+    from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns
+
+
+class Neighbour(NamedTuple):
+    """Another queue on the same broker, as the gate reads it."""
+
+    name: str
+    runs: RedisRuns
+    receipts: RedisReceipts
+    blocks: RedisBlocks
+
+
+class Foreign:
+    """Takes receipts of other queues into a store."""
+
+    def __init__(
+        self, runs: RedisRuns, blocks: RedisBlocks, registry: Registry, neighbours: Sequence[Neighbour] = ()
+    ) -> None:
+        self._runs = runs
+        self._blocks = blocks
+        self._registry = registry
+        self._neighbours = neighbours
+        self._refused: set[tuple[str, Link]] = set()
+
+    def take(self, bundle: bytes) -> list[Link]:
+        """Keep the receipts of a bundle and wake who waits for them; return them.
+
+        Raises `MalformedError` for what is no bundle, `InvalidClaimError` with the first step that does not hold.
+        """
+        report = verify(bundle, self._registry)
+        if report.flaw is not None or not report.findings:
+            flaw = report.flaw
+            said = "there is no receipt in it" if flaw is None else f"{flaw.name}: {flaw.verdict}: {flaw.detail}"
+            raise InvalidClaimError(f"the bundle does not hold: {said}")
+        members = Container.read(bundle, max_bytes=len(bundle), max_tokens=len(bundle)).tokens
+        for found in report.findings:
+            data = members[found.receipt]
+            out = read(data).out
+            if isinstance(out, Link):
+                self._blocks.put_many({out: members[out]})
+            self._runs.receive(found.receipt, data, list(found.addresses))
+        return [found.receipt for found in report.findings if not found.is_input]
+
+    def look(self) -> list[Link]:
+        """Fetch what is awaited here and has been done at a neighbour; return the receipts."""
+        if not self._neighbours:
+            return []
+        awaited = self._runs.awaited()
+        taken: list[Link] = []
+        for neighbour in self._neighbours if awaited else ():
+            entries = neighbour.receipts.of_tasks(awaited)
+            for entry in entries:
+                if entry is None or (neighbour.name, entry.receipt) in self._refused:
+                    continue
+                try:
+                    taken += self.take(export([entry.receipt], neighbour.blocks, neighbour.runs.attestation))
+                except IpvmError:
+                    self._refused.add((neighbour.name, entry.receipt))  # it will not become better by itself
+        return taken

@@ -1,0 +1,76 @@
+"""Two queues with keys of their own: a task at one awaits a task at the other, by its CID."""
+
+from __future__ import annotations
+
+import pytest
+from modules import numbers, salt
+from stack import Stack
+
+from ipvm_queue import Client
+from ipvm_queue.errors import RefusedError
+from ipvm_queue.ipld import Link
+from ipvm_queue.ucan import Container
+
+pytestmark = pytest.mark.integration
+
+NUMBERS = Link.of(numbers())
+
+
+def add(left, right):
+    """Return a job of `add`."""
+    return {"type": "wasm/1.0", "with": NUMBERS, "func": "add", "input": [left, right]}
+
+
+@pytest.fixture
+def queues(tmp_path):
+    """Return two queues with keys of their own on one broker, each with a gate, a worker and a client."""
+    first = Stack(tmp_path / "a", queue="first")
+    second = Stack(tmp_path / "b", queue="second", neighbours="first")
+    second.port, second.url = first.port, first.url
+    clients = []
+    try:
+        first.start_valkey()
+        second.start_gate()
+        for stack in (first, second):
+            stack.start_worker("w", "-P", "solo")
+            clients.append(Client(settings=stack.settings))
+            clients[-1].blocks.put(numbers())
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+        second.stop()
+        first.stop()
+
+
+def test_a_task_awaits_a_task_of_a_queue_next_door(queues):
+    """The second queue fetches what it awaits from the first, verifies it and goes on; nobody carries it over."""
+    a, b = queues
+    base = salt()
+    there = a.plan(a.read({"a": add(base, 1)}))[0].node(0).task
+    here = b.submit({"b": add({"await/ok": there}, 10)})
+
+    a.submit({"a": add(base, 1)}).wait(60)
+
+    assert here.wait(60)["b"].ok == base + 11
+    assert a.subject != b.subject
+
+
+def test_a_bundle_is_handed_over(queues):
+    """A bundle of one queue's receipt lets a task at another go on; an altered one is refused, and says where."""
+    a, b = queues
+    base = salt()
+    done = a.submit({"a": add(base, 2)}).wait(60)
+    bundle = a.bundle([done["a"].receipt])
+    altered = Container.of(
+        data[:-1] + bytes([data[-1] ^ 1]) if link == done["a"].receipt else data
+        for link, data in Container.read(bundle).tokens.items()
+    ).write()
+
+    with pytest.raises(RefusedError, match="bundle does not hold") as refused:
+        b.hand_over(altered)
+    taken = b.hand_over(bundle)
+
+    assert refused.value.fields["rule"] == "InvalidClaim"
+    assert taken == [done["a"].receipt]
+    assert b.submit({"b": add({"await/ok": done["a"].task}, 20)}).wait(60)["b"].ok == base + 22
