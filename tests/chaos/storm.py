@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from proxy import Proxy
@@ -24,11 +25,11 @@ from ipvm_queue.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ipvm_queue.run import Run
 
 LEASE = 1.0
+SKEW = Path(__file__).with_name("skew")
 _KINDS = ("act", "trace", "once", "alone")
 _LIST = "{ipvm:tests}:ipvm.effects"
 
@@ -41,8 +42,11 @@ class Behind(Stack):
         self.proxy = Proxy(self.port)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of a worker."""
-        return {**super().environment(), "IPVM_BROKER_URL": f"redis://127.0.0.1:{self.proxy.port}/0"}
+        """Return the environment of a worker or gate; its clock is wrong by less than what tokens forgive."""
+        usual = super().environment()
+        path = f"{usual['PYTHONPATH']}{os.pathsep}{SKEW}"
+        url = f"redis://127.0.0.1:{self.proxy.port}/0"
+        return {**usual, "PYTHONPATH": path, "IPVM_BROKER_URL": url, "SKEW": str(random.uniform(-20, 20))}
 
 
 @dataclass
@@ -166,6 +170,7 @@ class Storm:
             self.tally.faults[deed] += 1
 
     def _start_worker(self, name: str) -> None:
+        self.tally.faults["worker started with a wrong clock"] += 1
         self.stack.start_worker(name, "-P", "prefork", "-c", "2", program="ipvm_queue.worker", ready=False)
 
     def _workers(self) -> list[str]:
