@@ -5,8 +5,10 @@ They are not the worker's own: whoever could have that sign anything could speak
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
+from json import loads
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.crypto import load_signer, principal
 from ipvm_queue.effects.contract import EffectError
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from ipvm_queue.effects.contract import Context
 
 _MAX_FILES: Final = 1000
-_DID: Final = "did:key:"
+_MAP: Final = 5  # CBOR's major type
+_MAX_TOKEN: Final = 1024 * 1024  # bytes; no reader takes a longer token
 
 
 def read_did(uri: str) -> str:
@@ -71,3 +74,32 @@ def files(context: Context, pattern: str) -> list[Path]:
         message = "this worker has no keys for jobs: its effects_config names no directory in [keys]"
         raise EffectError("keys/unconfigured", message, "runner")
     return sorted(Path(directory).glob(pattern))[:_MAX_FILES]
+
+
+def refuse_tokens(did: str, data: bytes) -> None:
+    """Raise `EffectError` `keys/token` for data that would be a capability in the name of `did` once it is signed.
+
+    A job may have a key sign what it likes, and not give away what the key's owner may do: the payload of a UCAN of
+    version 1, the head and body of a JWT that is one.
+    """
+    if _is_payload(data) or _is_jwt(data):
+        message = f"this would be a UCAN in the name of {did}: a job cannot have one signed"
+        raise EffectError("keys/token", message, "requestor")
+
+
+def _is_payload(data: bytes) -> bool:
+    """Whether data are a CBOR map with a UCAN's tag in it; not decoded, for others may read what we would refuse."""
+    return bool(data) and data[0] >> 5 == _MAP and b"ucan/" in data
+
+
+def _is_jwt(data: bytes) -> bool:
+    head, dot, body = data[:_MAX_TOKEN].partition(b".")
+    return bool(dot) and ("ucv" in _part(head) or {"att", "prf"} & _part(body).keys() != set())
+
+
+def _part(text: bytes) -> dict[str, Any]:
+    try:
+        value = loads(urlsafe_b64decode(text + b"=" * (-len(text) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ipvm_queue.crypto import open_sealed, recipients_of
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
 from ipvm_queue.effects.ipfs import find_block, read_cid, wrong_cid
-from ipvm_queue.effects.keyring import files, find_key, keys, read_did
+from ipvm_queue.effects.keyring import files, find_key, keys, read_did, refuse_tokens
 from ipvm_queue.errors import IpvmError, SealError, UsageError, WrongKeyError
 from ipvm_queue.ipld import Link
 
@@ -45,8 +45,9 @@ CONFIG: Final = {
 def _sign(context: Context, call: Call) -> Outcome:
     signer = find_key(context, call.uri)
     value = call.args["value"]
-    signature = signer.sign(value.encode() if isinstance(value, str) else value)
-    return Outcome({"ok": signature}, {"key": signer.did, "suite": signer.suite.name})
+    data = value.encode() if isinstance(value, str) else value
+    refuse_tokens(signer.did, data)
+    return Outcome({"ok": signer.sign(data)}, {"key": signer.did, "suite": signer.suite.name})
 
 
 def _decrypt(context: Context, call: Call) -> Outcome:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
+
 import pyrage
 import pytest
 from handlers import Given, error_of, run
-from principals import MALLORY, principal
+from principals import MALLORY, grant, principal
 
 from ipvm_queue.crypto import SUITES, Signer, save_signer, seal, verify
 from ipvm_queue.effects import find
-from ipvm_queue.ipld import Link
+from ipvm_queue.ipld import Link, encode
 from ipvm_queue.store import MemoryBlocks
+from ipvm_queue.ucan.classic import mint
 
 KEYS = {suite: principal(f"key-{suite}", suite) for suite in SUITES}
 ED = KEYS["Ed25519"]
@@ -55,6 +58,19 @@ def test_the_workers_own_key_signs_nothing_and_opens_nothing(context, tmp_path):
     box = seal(context.signer.did, b"a lease's password")
     assert error_of(context, context.signer.did, "crypto/decrypt", value=box).code == "keys/reserved"
     assert error_of(context, f"ipfs://{context.blocks.put(box)}", "crypto/decrypt").code == "keys/wrong-key"
+
+
+def test_no_capability_is_signed_for_a_job(context):
+    """What a key's owner may do is not given away: neither a delegation of UCAN 1.0 nor a JWT of older wallets."""
+    token = grant(ED, MALLORY, ED)
+    jwt = mint(ED, MALLORY.did, ED.did, expiration=4_000_000_000)
+    for value in (token.token.body, jwt.rpartition(".")[0], jwt.rpartition(".")[0].encode()):
+        error = error_of(context, ED.did, "crypto/sign", value=value)
+        assert (error.code, error.fault) == ("keys/token", "requestor")
+    head, body = b'{"alg":"EdDSA","typ":"JWT"}', b'{"sub":"a service\'s own token"}'
+    plain = b".".join(urlsafe_b64encode(part).rstrip(b"=") for part in (head, body))
+    for value in (plain, encode({"h": b"", "other": {}}), "a.b", b"\xff.\xff", b"[[.[["):
+        assert "ok" in run(context, ED.did, "crypto/sign", value=value).out
 
 
 @pytest.mark.parametrize("uri", ["did:key:zNonsense", "did:web:example.com", "did:key:"])
