@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ipvm_queue.effects import UnknownEffectError, check
+from ipvm_queue.effects import UnknownEffectError, check, is_private
 from ipvm_queue.errors import DocumentError, Fault, MissingBlockError, ModuleError
 from ipvm_queue.ipld import Link
 from ipvm_queue.wasm import PENDING, ModuleInfo, inspect
 from ipvm_queue.workflow import Promise, Task, Workflow, bind, name_functions
+from ipvm_queue.workflow.taint import unforced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,7 +125,8 @@ def _effect_faults(task: Task) -> list[Fault]:
         wrong = list(check(task.resource, task.ability, task.args))
     except UnknownEffectError as error:
         return [_fault(task, "effect", f"job {task.label!r}: {error.message}", error.hint)]
-    return [_fault(task, "argument", f"job {task.label!r}: {each}") for each in wrong]
+    faults = [_fault(task, "argument", f"job {task.label!r}: {each}") for each in wrong]
+    return [*faults, unforced(task)] if task.public and not task.force and is_private(task) else faults
 
 
 def _promised(value: Value | Promise) -> bool:

@@ -52,7 +52,7 @@ def find_taints(
         by_nature = task.kind == "effect" and private(task)
         if task.public:
             if by_nature and not task.force:
-                faults.append(_unforced(task))
+                faults.append(unforced(task))
             if takes:
                 taints[label] = Taint.TAKES
         elif by_nature or takes or says_secret(task):
@@ -76,7 +76,8 @@ def says_secret(task: Task) -> bool:
     return task.public is False or (task.config.secret is True and not task.public)
 
 
-def _unforced(task: Task) -> Fault:
+def unforced(task: Task) -> Fault:
+    """Return what is wrong with a job that publishes, without `force`, what is private by nature."""
     return Fault(
         "private",
         f"job {task.label!r} would publish the result of {task.ability}, which is private by nature",
