@@ -98,6 +98,15 @@ class Stack:
         """Start the gate; wait until it says that it is there."""
         return self.start_worker(name, "-P", "solo", "--without-mingle", program="workers.gate")
 
+    def rekey(self, name: str) -> None:
+        """Let the workers that are started from now on have a key and proofs of their own."""
+        self._given["worker_key"] = self.directory / "keys" / f"{name}.pem"
+        self._given["worker_proofs"] = self.directory / "proofs" / f"{name}.ucan"
+
+    def use_key(self, key: Path, proofs: Path) -> None:
+        """Let the workers that are started from now on have this key and these proofs."""
+        self._given |= {"worker_key": key, "worker_proofs": proofs}
+
     def start_worker(self, name: str = "w", *options: str, program: str = "workers.wasm", ready: bool = True) -> Group:
         """Start `celery worker` with plain options (default: two processes); wait until it says that it is there."""
         command = [sys.executable, "-m", "celery", "-A", program, "worker", "-n", f"{name}@tests", "-l", "INFO"]
