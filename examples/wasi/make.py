@@ -1,9 +1,14 @@
-"""Write shout.wasm from its source, and job.json, which names it by CID."""
+"""Write shout.wasm from its source, and job.json, which names it by CID.
+
+With --show: read what `ipvm-submit --json job.json` printed and show the lines that matter.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import wasmtime
 
@@ -13,8 +18,19 @@ HERE = Path(__file__).resolve().parent
 WORDS = "hello from a program\n"
 
 
+def show(run: dict[str, Any]) -> None:
+    """Print what the programs wrote, what was kept of it, and what ran them."""
+    first, second = (run["tasks"][label] for label in ("first", "second"))
+    print(second["out"]["ok"]["stdout"], end="")
+    print("kept:", ", ".join(first["out"]["ok"]["files"]))
+    print("by:", first["meta"]["evidence"]["engine"])
+
+
 def main() -> None:
-    """Write both files."""
+    """Write both files, or show a result."""
+    if "--show" in sys.argv:
+        show(json.load(sys.stdin))
+        return
     module = bytes(wasmtime.wat2wasm((HERE / "shout.wat").read_text()))
     (HERE / "shout.wasm").write_bytes(module)
     uri = f"ipfs://{Link.of(module)}"

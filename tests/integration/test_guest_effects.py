@@ -25,7 +25,7 @@ def world(tmp_path_factory):
     programs.mkdir()
     script = programs / "podman"
     stand_in = Path(__file__).parents[1] / "stand_in_engine.py"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stand_in}" "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{stand_in}" "$@"\n')
     script.chmod(0o755)
     config = root / "effects.toml"
     config.write_text(f'[wasi.directories.shared]\npath = "{shared}"\nwritable = true\n')

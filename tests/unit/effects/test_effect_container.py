@@ -44,7 +44,7 @@ def home(tmp_path, monkeypatch):
     programs.mkdir()
     home.mkdir()
     script = programs / "podman"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{STAND_IN}" "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{STAND_IN}" "$@"\n')
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(home))
@@ -133,7 +133,7 @@ def test_an_exit_code_is_an_error(shell):
 @pytest.mark.parametrize(
     ("script", "more", "code"),
     [
-        ("sleep 60", {"seconds": 2.0}, "container/time-limit"),
+        ("sleep 60", {"seconds": 8.0}, "container/time-limit"),
         ("while :; do echo flood; done", {"max_bytes": 10_000}, "container/output-limit"),
         (
             "while :; do echo fill >> f; done",
