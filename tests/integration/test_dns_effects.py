@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext
+from threading import Thread
 
+import dns.flags
 import dns.message
-import dns.query
+import dns.rcode
+import dns.tsig
 import pytest
 from handlers import Given, error_of, reconcile, run
-from knot import BROKEN, OTHER_SECRET, SECRET, ZONE, Knot
+from knot import BROKEN, KEY_NAME, OTHER_SECRET, SECRET, ZONE, Knot
+from web import raw_server
 
 from ipvm_queue.effects import NotDoneError
 
@@ -299,22 +303,14 @@ def test_a_connection_that_is_cut_leaves_the_change_in_doubt(knot, cutter):
 @pytest.fixture
 def cutter():
     """Return the address of a server that reads a whole DNS message and hangs up."""
-    from threading import Thread
 
-    server = socket.create_server(("127.0.0.1", 0))
+    def serve(connection, _done):
+        size = int.from_bytes(connection.recv(2))
+        while size > 0:
+            size -= len(connection.recv(size))
 
-    def serve():
-        connection, _ = server.accept()
-        with connection:
-            size = int.from_bytes(connection.recv(2))
-            while size > 0:
-                size -= len(connection.recv(size))
-
-    thread = Thread(target=serve)
-    thread.start()
-    yield f"127.0.0.1:{server.getsockname()[1]}"
-    thread.join()
-    server.close()
+    with raw_server(serve) as address:
+        yield address
 
 
 def test_doubt_is_settled_by_reading_back(world):
@@ -332,6 +328,95 @@ def test_doubt_is_settled_by_reading_back(world):
         reconcile(world, uri, "crud/update", value="192.0.2.21", expect="192.0.2.20")
     run(world, uri, "crud/destroy")
     assert reconcile(world, uri, "crud/destroy").out["ok"]["records"] == []
+
+
+def test_a_change_without_a_condition_is_not_taken_for_undone(world):
+    """It may have happened, and somebody else have changed it again."""
+    assert reconcile(world, name("unconditional", "A"), "crud/update", value="192.0.2.1") is None
+
+
+@pytest.mark.parametrize("flags", [0, dns.flags.AA])
+def test_only_the_zones_own_server_settles_doubt(knot, flags):
+    """Whoever only heard of the zone may have heard it before the change."""
+
+    def answer(asked):
+        reply = dns.message.make_response(asked)
+        reply.flags |= flags
+        reply.set_rcode(dns.rcode.NXDOMAIN)
+        return reply.to_wire()
+
+    with impostor(answer) as address:
+        context = Given({"dns": {**knot.config(), "zones": {ZONE: address}}})
+        with nullcontext() if flags == 0 else pytest.raises(NotDoneError):
+            assert reconcile(context, name("x", "A"), "crud/create", value="192.0.2.1") is None
+
+
+def unsigned(asked):
+    """Say that all is well, and do not sign it."""
+    return dns.message.make_response(asked).to_wire()
+
+
+def missigned(asked):
+    """Say that all is well, signed with another key."""
+    reply = dns.message.make_response(asked)
+    reply.use_tsig(dns.tsig.Key(KEY_NAME, OTHER_SECRET, "hmac-sha256"))
+    reply.request_mac = asked.mac
+    return reply.to_wire()
+
+
+def other(asked):
+    """Answer another message."""
+    asked.id ^= 1
+    return unsigned(asked)
+
+
+def noise(_asked):
+    """Answer with what is no message."""
+    return b"\0" * 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(unsigned, "dns/tsig"), (missigned, "dns/tsig"), (other, "dns/bad-answer"), (noise, "dns/bad-answer")],
+)
+def test_an_answer_that_is_not_proved_leaves_the_change_in_doubt(knot, answer, code):
+    """Whoever said it may not be the server, and the change may have happened."""
+    with impostor(answer) as address:
+        context = Given({"dns": {**knot.config(), "zones": {ZONE: address}}})
+        error = error_of(context, name("x", "A"), "crud/update", value="192.0.2.1")
+
+    assert (error.code, error.fault, error.sent) == (code, "world", True)
+
+
+@contextmanager
+def impostor(answer):
+    """Run a DNS server, over UDP and TCP at one port, that answers as `answer` says; give its address."""
+
+    def serve(connection, _done):
+        size = int.from_bytes(connection.recv(2))
+        asked = b""
+        while len(asked) < size:
+            asked += connection.recv(size - len(asked))
+        reply = answer(dns.message.from_wire(asked, keyring=False))
+        connection.sendall(len(reply).to_bytes(2) + reply)
+
+    with raw_server(serve) as address, closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as datagrams:
+        datagrams.bind(("127.0.0.1", int(address.rpartition(":")[2])))
+
+        def listen():
+            while True:
+                asked, client = datagrams.recvfrom(65535)
+                if not asked:
+                    return
+                datagrams.sendto(answer(dns.message.from_wire(asked)), client)
+
+        thread = Thread(target=listen)
+        thread.start()
+        try:
+            yield address
+        finally:
+            datagrams.sendto(b"", datagrams.getsockname())
+            thread.join()
 
 
 def test_doubt_stays_when_the_server_is_away(knot):
