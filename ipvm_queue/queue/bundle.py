@@ -304,6 +304,7 @@ class _Reader:
             is_input=is_input,
             steps=tuple(case.steps),
             addresses=case.known.addresses,
+            word=None if case.word is None else case.word.invocation.link,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ipvm_queue.errors import LimitError, UsageError
+from ipvm_queue.errors import LimitError, MissingBlockError, UsageError
 from ipvm_queue.ipld import Link, decode
 from ipvm_queue.queue.members import MAX_BYTES, MAX_MEMBERS
 from ipvm_queue.ucan import Container, Delegation, Invocation, Token, read
@@ -82,9 +82,8 @@ class _Gathering:
             invocation = Invocation.parse(self._add(link, tokens[link]))
             for proof in invocation.prf:
                 self._add(proof, tokens[proof])
-            document = invocation.args.get("job")
-            if isinstance(document, Link):
-                self._take(document)
+            if "job" in invocation.args:
+                self._document(invocation)
                 self._add_all(tokens, invocation.sub)
 
     def _add_all(self, tokens: Mapping[Link, bytes], subject: str) -> None:
@@ -99,14 +98,24 @@ class _Gathering:
         match receipt.out, receipt.meta.get("sent"):
             case {"ok": {"inv": Link() as job, "push": Link() as push, "pop": Link() as pop}}, Link() as sent:
                 self._invocation(pop)
-                self.sent(sent, [job, push])
+                try:
+                    self.sent(sent, [job, push])
+                except MissingBlockError:  # of another queue's receipt the members are here, each by itself
+                    self._invocation(push)
+                    self._document(self._invocation(job))
             case _:
                 raise UsageError(f"{link} is no hand-out that says what was sent with the job")
 
-    def _invocation(self, link: Link) -> None:
-        if link not in self.members:
-            for proof in Invocation.parse(self._take(link)).prf:
-                self._take(proof)
+    def _invocation(self, link: Link) -> Invocation:
+        found = Invocation.parse(self._take(link))
+        for proof in found.prf:
+            self._take(proof)
+        return found
+
+    def _document(self, job: Invocation) -> None:
+        document = job.args.get("job")
+        if isinstance(document, Link):
+            self._take(document)
 
     def _take(self, link: Link) -> bytes:
         return self.members.get(link) or self._add(link, self._blocks.get(link))

@@ -7,19 +7,21 @@ CID. Bundles are handed over (`/queue/push/receipts`), or fetched from queues on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import IpvmError
-from ipvm_queue.ipld import Link
 from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.export import export
-from ipvm_queue.ucan import Container, InvalidClaimError, read
+from ipvm_queue.ucan import Container, InvalidClaimError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ipvm_queue.ipld import Link
     from ipvm_queue.queue.recompute import Registry
     from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns
+
+_REFUSED: Final = 4096
 
 
 class Neighbour(NamedTuple):
@@ -41,10 +43,12 @@ class Foreign:
         self._blocks = blocks
         self._registry = registry
         self._neighbours = neighbours
-        self._refused: set[tuple[str, Link]] = set()
+        self._refused: dict[tuple[str, Link], None] = {}
 
     def take(self, bundle: bytes) -> list[Link]:
         """Keep the receipts of a bundle and wake who waits for them; return them.
+
+        All that they hang on is kept, too: what comes to rest on them can be exported in its turn.
 
         Raises `MalformedError` for what is no bundle, `InvalidClaimError` with the first step that does not hold.
         """
@@ -54,12 +58,10 @@ class Foreign:
             said = "there is no receipt in it" if flaw is None else f"{flaw.name}: {flaw.verdict}: {flaw.detail}"
             raise InvalidClaimError(f"the bundle does not hold: {said}")
         members = Container.read(bundle, max_bytes=len(bundle), max_tokens=len(bundle)).tokens
+        self._blocks.put_many({link: data for link, data in members.items() if link not in report.unused})
         for found in report.findings:
-            data = members[found.receipt]
-            out = read(data).out
-            if isinstance(out, Link):
-                self._blocks.put_many({out: members[out]})
-            self._runs.receive(found.receipt, data, list(found.addresses))
+            if found.word is not None:
+                self._runs.receive(found.receipt, found.word, list(found.addresses))
         return [found.receipt for found in report.findings if not found.is_input]
 
     def look(self) -> list[Link]:
@@ -76,5 +78,11 @@ class Foreign:
                 try:
                     taken += self.take(export([entry.receipt], neighbour.blocks, neighbour.runs.attestation))
                 except IpvmError:
-                    self._refused.add((neighbour.name, entry.receipt))  # it will not become better by itself
+                    self._refuse(neighbour.name, entry.receipt)
         return taken
+
+    def _refuse(self, name: str, receipt: Link) -> None:
+        """Remember what will not become better by itself."""
+        self._refused[name, receipt] = None
+        if len(self._refused) > _REFUSED:
+            del self._refused[next(iter(self._refused))]

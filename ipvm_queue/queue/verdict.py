@@ -83,7 +83,8 @@ class Finding(NamedTuple):
 
     `labels` are the tasks that it answers, in the job that it was made for or that was asked about; `worker`,
     `service`, `queue` and `requestor` are DIDs, empty where they were not found out. `is_input` says that it is there
-    for others only, whose arguments its Result went into. `addresses` are the Tasks that it answers.
+    for others only, whose arguments its Result went into. `addresses` are the Tasks that it answers, `word` the
+    token that says it in the service's name (13s).
     """
 
     receipt: Link
@@ -98,6 +99,7 @@ class Finding(NamedTuple):
     is_input: bool
     steps: tuple[Step, ...]
     addresses: frozenset[Link] = frozenset()
+    word: Link | None = None
 
     @property
     def holds(self) -> bool:

@@ -241,10 +241,13 @@ class RedisRuns:
         """Return the hand-out of a run to a pop, None where it has not been handed to it."""
         return self._redis.hget(self._keys.handed(run), pop.key)  # type: ignore[no-any-return]
 
-    def receive(self, receipt: Link, data: bytes, tasks: Sequence[Link]) -> int:
-        """Keep a verified receipt of another queue under the Tasks that it answers, and wake who waits for them."""
+    def receive(self, receipt: Link, word: Link, tasks: Sequence[Link]) -> int:
+        """Keep a verified receipt of another queue under the Tasks that it answers, and wake who waits for them.
+
+        `word` is the token that says it in its service's name; the blocks of both are stored before.
+        """
         keys = [task.key for task in tasks]
-        return int(self._call("receive", "", receipt.key, receipt.bytes, data, self._lifetime, *keys))
+        return int(self._call("receive", "", receipt.key, receipt.bytes, word.bytes, self._lifetime, *keys))
 
     def awaited(self) -> list[Link]:
         """Return the Tasks that somebody waits for."""

@@ -78,3 +78,17 @@ def test_a_bit_changed_on_the_way_is_found(client, add):
         flaw = verify(bundle, REGISTRY).flaw
         assert flaw is not None
         assert flaw.verdict in (Verdict.ALTERED, Verdict.MALFORMED, Verdict.MISSING)
+
+
+def test_what_is_secret_is_verified_unopened(client, add):
+    """A sealed result, and what was made of it, holds for anybody; what it is stays sealed."""
+    base = salt()
+    jobs = {"a": add(base, 1, public=False), "b": add({"from": "a"}, 2), "c": add({"from": "b"}, 3, public=True)}
+    done = client.submit(jobs).wait(60)
+
+    report = verify(client.bundle([done["c"].receipt]), REGISTRY)
+
+    assert report.flaw is None, report.flaw
+    assert report.findings[0].out == {"ok": base + 6}
+    sealed = [each for each in report.findings if "ipvm/sealed" in str(each.out)]
+    assert {each.labels for each in sealed} == {("a",), ("b",)}

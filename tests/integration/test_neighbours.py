@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from bundles import REGISTRY
 from modules import numbers, salt
 from stack import Stack
 
 from ipvm_queue import Client
 from ipvm_queue.errors import RefusedError
 from ipvm_queue.ipld import Link
+from ipvm_queue.queue.bundle import verify
 from ipvm_queue.ucan import Container
 
 pytestmark = pytest.mark.integration
@@ -52,8 +54,12 @@ def test_a_task_awaits_a_task_of_a_queue_next_door(queues):
 
     a.submit({"a": add(base, 1)}).wait(60)
 
-    assert here.wait(60)["b"].ok == base + 11
+    done = here.wait(60)["b"]
+    assert done.ok == base + 11
     assert a.subject != b.subject
+    report = verify(b.bundle([done.receipt]), REGISTRY)
+    assert report.flaw is None, report.flaw
+    assert {each.queue for each in report.findings} == {a.subject, b.subject}
 
 
 def test_a_bundle_is_handed_over(queues):

@@ -420,6 +420,23 @@ def test_what_was_done_in_the_world_for_another_job_is_no_answer():
     assert flaw(world.bundle(), again.data) == ("asked", Verdict.SWAPPED)
 
 
+def test_effects_are_compiled_as_the_queue_does():
+    """Queries have names of their own in each run, commands in each job, and stand behind a barrier."""
+    read = {"type": "ipvm/effect", "with": "dns://example.com?TYPE=A", "do": "crud/read"}
+    send = {
+        "type": "ipvm/effect",
+        "with": "mailto:a@example.com",
+        "do": "msg/send",
+        "input": {"subject": {"from": "b"}},
+    }
+    world = World({"a": read, "b": task({"from": "a"}), "c": send})
+
+    report = verify(world.bundle(label="z"))
+
+    assert report.flaw is None, report.flaw
+    assert {label for each in report.findings for label in each.labels} >= {"a", "b", "c"}
+
+
 def test_the_job_asked_about_is_signed():
     """A forged invocation is no question."""
     forged = flipped(WHOLE.tokens["8"].data)
