@@ -12,6 +12,8 @@ from ipvm_queue.ucan import PromiseError, resolve, task_link
 ABORTED = "transaction/aborted"
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ipvm_queue.ipld import Link, Value
     from ipvm_queue.plan import Node, Plan
     from ipvm_queue.store import Answer, State
@@ -49,6 +51,24 @@ class Stopped(NamedTuple):
 
     error: dict[str, Any]
     state: State
+
+
+def follow(plan: Plan, node: Node, links: int) -> Iterator[Step]:
+    """Yield up to `links` of the nodes that follow a pure one and nothing else: their turn comes when it has run."""
+    for _ in range(links if node.pure else 0):
+        number = node.runs_into
+        if number is None:
+            return
+        node = plan.node(number)
+        if node.awaits or not node.pure:
+            return
+        yield Step(number, node, None, [node.task] if node.shared else [], None, ahead=True)
+
+
+def handle(plan: Plan, node: Node, failure: dict[str, Value]) -> Resolved:
+    """Return the `catch` handler as it runs: on the first failure."""
+    args = {**node.args, "params": [failure]}
+    return Resolved(args, task_link(plan.subject_of(node), node.command, args, node.nonce))
 
 
 def prepare(plan: Plan, node: Node, known: dict[int, Known], others: dict[Link, Known]) -> Resolved | Stopped:

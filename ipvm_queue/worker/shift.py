@@ -19,19 +19,30 @@ from ipvm_queue.observe import logger
 from ipvm_queue.plan import EFFECT_QUEUE
 from ipvm_queue.store import FAILED, Ask, Record, Settlement
 from ipvm_queue.store.runs import DEATH_LIMIT
-from ipvm_queue.ucan import UcanError, read, task_link
+from ipvm_queue.ucan import UcanError, read
 from ipvm_queue.ucan.secret import is_secret
 from ipvm_queue.worker.attest import Scribe
 from ipvm_queue.worker.authority import REFUSED, NotHandedError
 from ipvm_queue.worker.catch import answer, failure
 from ipvm_queue.worker.effect import Errand
 from ipvm_queue.worker.execute import execute
-from ipvm_queue.worker.resolve import ABORTED, Known, Resolved, Step, Stopped, addresses, commit, prepare
+from ipvm_queue.worker.resolve import (
+    ABORTED,
+    Known,
+    Resolved,
+    Step,
+    Stopped,
+    addresses,
+    commit,
+    follow,
+    handle,
+    prepare,
+)
 from ipvm_queue.worker.sealing import SecretLostError
 from ipvm_queue.worker.stops import CRASHED, FOREIGN, late, lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Node, Plan
@@ -94,8 +105,7 @@ class Shift:
         """Whether the run may go on: its mandate holds, is this worker's, and its secrets are open to it."""
         tools = self._tools
         try:
-            if tools.authorities is not None:
-                self._scribe.mandate = tools.authorities.mandate(self._run, self._plan.document, grant)
+            self._scribe.mandate = tools.authorities.mandate(self._run, self._plan.document, grant)
             self._scribe.sealing = tools.vault.of(self._run, self._plan)
         except UcanError as error:
             _log.warning("a run's authority does not hold", run=self._run, rule=error.name, reason=error.message)
@@ -178,21 +188,7 @@ class Shift:
         alone = grant.careful or any(points for _, points in grant.nodes)
         cheap = self._tools.paces.cheap(self._run, self._queue)
         links = max(1, self._want() // max(1, len(steps))) if cheap and not alone else 1
-        return self._claim([[step, *self._chain(step, links - 1)] for step in steps])
-
-    def _chain(self, step: Step, links: int) -> Iterable[Step]:
-        """Yield the nodes that follow a step and nothing else, whose turn comes when it has run."""
-        node = step.node
-        if not node.pure:
-            return
-        for _ in range(links):
-            number = node.runs_into
-            if number is None:
-                return
-            node = self._plan.node(number)
-            if node.awaits or not node.pure:
-                return
-            yield Step(number, node, None, [node.task] if node.shared else [], None, ahead=True)
+        return self._claim([[step, *follow(self._plan, step.node, links - 1)] for step in steps])
 
     def _claim(self, groups: list[list[Step]]) -> list[list[Step]]:
         """Ask for every pure step at once; leave out what another owner is computing."""
@@ -274,7 +270,11 @@ class Shift:
 
     def _prepare(self, node: Node, others: dict[Link, Known], *, handler: bool = False) -> Resolved | Stopped:
         """Resolve a node's args (those of the `catch` handler are the first failure); look whether it may run so."""
-        ready = self._handler(node) if handler else prepare(self._plan, node, self._known, others)
+        ready: Resolved | Stopped
+        if handler:
+            ready = handle(self._plan, node, failure(self._tools, self._run, self._plan, self._scribe.sealing))
+        else:
+            ready = prepare(self._plan, node, self._known, others)
         if node.veiled and isinstance(ready, Resolved):
             ready = ready._replace(task=node.task)  # another CID would be a hash of secrets, which could be guessed
         if isinstance(ready, Stopped):
@@ -284,10 +284,6 @@ class Shift:
             return ready
         _log.warning("a task was refused", run=self._run, label=node.label, rule=refusal["rule"])
         return Stopped(refusal, "error")
-
-    def _handler(self, node: Node) -> Resolved:
-        args = {**node.args, "params": [failure(self._tools, self._run, self._plan, self._scribe.sealing)]}
-        return Resolved(args, task_link(self._plan.subject_of(node), node.command, args, node.nonce))
 
     def _commit(self, number: int, barrier: Node) -> None:
         """Settle the barrier: everything in front of it has settled."""
@@ -386,6 +382,7 @@ class Shift:
         for each in done:
             if each.node == self._plan.catch:
                 status = answer(tools, self._run, self._plan, each.record, self._scribe.sealing)
+        said = self._scribe.attest(done)
         grant = tools.runs.settle(
             self._run,
             tools.owner,
@@ -395,7 +392,7 @@ class Shift:
             ahead=ahead,
             back=back,
             status=status,
-            attestations=self._scribe.attest(done),
+            attestations=said,
         )
         if done:
             tools.announcer.note(self._run, self._plan, done)
