@@ -157,3 +157,10 @@ def test_the_table_sees_imports_in_functions(tmp_path: Path):
     path.write_text("def f():\n    import redis.client\n\nif False:\n    from ipvm_queue import worker\n")
 
     assert imports(path) == [(2, "redis.client"), (5, "ipvm_queue.worker")]
+
+
+def test_every_test_module_has_a_name_of_its_own():
+    """Two test modules of one name cannot be imported in one run."""
+    names = [path.name for path in (PACKAGE.parent / "tests").rglob("test_*.py")]
+
+    assert sorted(names) == sorted(set(names))
