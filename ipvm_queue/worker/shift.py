@@ -14,7 +14,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.errors import BlockError
-from ipvm_queue.ipld import Link, decode_own, encode_own
+from ipvm_queue.ipld import encode_own
 from ipvm_queue.observe import logger
 from ipvm_queue.plan import EFFECT_QUEUE
 from ipvm_queue.store import FAILED, Ask, Record, Settlement
@@ -38,13 +38,14 @@ from ipvm_queue.worker.resolve import (
     handle,
     prepare,
 )
+from ipvm_queue.worker.results import Results
 from ipvm_queue.worker.sealing import SecretLostError
 from ipvm_queue.worker.stops import CRASHED, FOREIGN, late, lost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ipvm_queue.ipld import Value
+    from ipvm_queue.ipld import Link, Value
     from ipvm_queue.plan import Node, Plan
     from ipvm_queue.store import Grant, State
     from ipvm_queue.worker.tools import Tools
@@ -72,8 +73,7 @@ class Shift:
         self._done: list[Settlement] = []
         self._crashed: set[int] = set()
         self._scribe = Scribe(tools.signer, tools.stored)
-
-    # The main loop
+        self._results = Results(tools.blocks, plan, self._scribe)
 
     def work(self, node: int) -> str:
         """Answer a message that names `node`; return the state of the run."""
@@ -170,7 +170,7 @@ class Shift:
         """Resolve leased nodes and ask the store for receipts; what cannot run settles here."""
         nodes = {number: self._plan.node(number) for number, _ in grant.nodes}
         self._crashed = {number for number, points in grant.nodes if points >= DEATH_LIMIT}
-        for number in [number for number in self._crashed if nodes[number].pure]:
+        for number in [each for each in self._crashed if nodes[each].pure]:
             self._stop(number, nodes.pop(number), CRASHED, "error")
         if self._plan.barrier in nodes:
             self._commit(self._plan.barrier, nodes.pop(self._plan.barrier))
@@ -222,7 +222,7 @@ class Shift:
             if found.verdict == "have":
                 pairs = zip(ask.tasks, found.receipts, strict=True)
                 try:
-                    others[ask.node] = {task: self._read(data) for task, (_, data) in pairs}
+                    others[ask.node] = {task: self._results.of_receipt(data) for task, (_, data) in pairs}
                 except SecretLostError:
                     self._stop(ask.node, nodes.pop(ask.node), FOREIGN, "error")
                 except BlockError as error:
@@ -245,26 +245,12 @@ class Shift:
             if record is None:
                 raise RuntimeError(f"node {number} of run {self._run} was released before it settled")
             try:
-                self._known[number] = Known(record.receipt, record.state, self._opened(number, record))
+                self._known[number] = self._results.of_record(number, record)
             except BlockError as error:
                 gone[number] = error
         for number in [number for number, node in nodes.items() if not gone.keys().isdisjoint(node.predecessors)]:
             node = nodes.pop(number)
             self._stop(number, node, lost(next(gone[each] for each in node.predecessors if each in gone)), "error")
-
-    def _read(self, data: bytes) -> Known:
-        receipt = read(data, trusted=True)
-        if is_secret(receipt.meta):
-            raise SecretLostError("secrets do not leave their run")
-        result = self._inline(receipt.out)
-        return Known(receipt.link, "ok" if "ok" in result else "error", result)
-
-    def _opened(self, number: int, record: Record) -> dict[str, Value]:
-        out, node, sealing = self._inline(record.result), self._plan.node(number), self._scribe.sealing
-        return out if sealing is None or not sealing.covers(node, record.state) else sealing.open(node.task, out).out
-
-    def _inline(self, out: Value) -> dict[str, Value]:
-        return decode_own(self._tools.blocks.get(out)) if isinstance(out, Link) else out  # type: ignore[no-any-return]
 
     # Running
 
@@ -290,9 +276,8 @@ class Shift:
         out = commit(self._plan, self._tools.runs.first_failed(self._run))
         state: State = "ok" if "ok" in out else "error"
         record, receipt = self._scribe.sign(barrier, barrier.task, out, state, {})
-        settled = self._settled(
-            Step(number, barrier, None, [], None, ahead=False), record, out, receipt, reusable=False
-        )
+        step = Step(number, barrier, None, [], None, ahead=False)
+        settled = self._settled(step, record, out, receipt, reusable=False)
         with self._lock:
             self._done.append(settled)
 
@@ -337,7 +322,7 @@ class Shift:
 
     def _found(self, step: Step, data: bytes) -> Settlement:
         receipt = read(data, trusted=True)
-        result, out = self._inline(receipt.out), receipt.out
+        result, out = self._results.inline(receipt.out), receipt.out
         if is_secret(receipt.meta):
             result, meta = self._tools.vault.open_earlier(receipt, result)
             out = self._scribe.seal_again(step.node, result, meta)
@@ -369,8 +354,6 @@ class Shift:
         return Settlement(
             number, record, receipt, tasks, reusable=False, fails=fails, ahead=ahead, targets=node.targets
         )
-
-    # Settling
 
     def _settle(self, *, want: int, ahead: Sequence[int] = (), back: Sequence[tuple[int, list[Link]]] = ()) -> Grant:
         """Settle what is done (the lock is held) and lease up to `want` nodes more."""
