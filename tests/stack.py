@@ -96,7 +96,7 @@ class Stack:
 
     def start_gate(self, name: str = "gate") -> Group:
         """Start the gate; wait until it says that it is there."""
-        return self.start_worker(name, "-P", "solo", "--without-mingle", program="workers.gate")
+        return self.start_worker(name, "-P", "solo", program="workers.gate")
 
     def rekey(self, name: str) -> None:
         """Let the workers that are started from now on have a key and proofs of their own."""
@@ -108,10 +108,13 @@ class Stack:
         self._given |= {"worker_key": key, "worker_proofs": proofs}
 
     def start_worker(self, name: str = "w", *options: str, program: str = "workers.wasm", ready: bool = True) -> Group:
-        """Start `celery worker` with plain options (default: two processes); wait until it says that it is there."""
+        """Start `celery worker` with plain options (default: two processes); wait until it says that it is there.
+
+        It does not mingle, which waits a second for other workers at each start.
+        """
         command = [sys.executable, "-m", "celery", "-A", program, "worker", "-n", f"{name}@tests", "-l", "INFO"]
         group = Group(
-            [*command, *(options or ("-P", "prefork", "-c", "2"))],
+            [*command, "--without-mingle", *(options or ("-P", "prefork", "-c", "2"))],
             directory=ROOT,
             log=self.directory / f"{name}.log",
             last=signal.SIGKILL,
