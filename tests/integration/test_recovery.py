@@ -8,6 +8,7 @@ import time
 
 import pytest
 from modules import numbers, salt
+from stack import Stack
 
 from ipvm_queue.ipld import Link
 
@@ -62,9 +63,23 @@ def test_a_killed_process_costs_one_node_again(queue):
     assert events(stack, going) == [0, 1]
 
 
-def test_a_task_that_kills_its_process_ends_as_crashed(queue):
+@pytest.fixture
+def patient(tmp_path):
+    """Return a queue whose leases outlast the news of a death, as they do outside of tests, and a client."""
+    stack = Stack(tmp_path / "patient", lease=10.0)
+    try:
+        stack.start_valkey()
+        stack.start_worker()
+        with stack.client() as client:
+            client.blocks.put(numbers())
+            yield stack, client
+    finally:
+        stack.stop()
+
+
+def test_a_task_that_kills_its_process_ends_as_crashed(patient):
     """A task under which every process dies gets an error receipt after its limit; everyone else goes on."""
-    stack, client = queue
+    stack, client = patient
     base = salt()
     bystanders = {f"t{i}": add(base, i) for i in range(40)}
     going = client.submit({"bad": slow(10**12, base), **bystanders, "uses": add({"from": "bad"}, 1)})
@@ -148,8 +163,6 @@ def test_a_stopped_worker_ends_what_it_holds(queue):
 
 def test_valkey_comes_back_with_what_it_kept(tmp_path):
     """With an append-only file a killed and restarted Valkey goes on where it was, and so do its workers."""
-    from stack import Stack
-
     stack = Stack(tmp_path / "aof", lease=1.0, aof=True)
     try:
         stack.start_valkey()
