@@ -158,7 +158,7 @@ class Stack:
         if self._redis is not None:
             self._redis.close()
         for name in reversed(list(self.groups)):
-            self.groups.pop(name).stop(0 if name == "valkey" else 10)
+            self.groups.pop(name).stop(0)
 
 
 def children(parent: int) -> list[int]:
