@@ -63,23 +63,9 @@ def test_a_killed_process_costs_one_node_again(queue):
     assert events(stack, going) == [0, 1]
 
 
-@pytest.fixture
-def patient(tmp_path):
-    """Return a queue whose leases outlast the news of a death, as they do outside of tests, and a client."""
-    stack = Stack(tmp_path / "patient", lease=10.0)
-    try:
-        stack.start_valkey()
-        stack.start_worker()
-        with stack.client() as client:
-            client.blocks.put(numbers())
-            yield stack, client
-    finally:
-        stack.stop()
-
-
-def test_a_task_that_kills_its_process_ends_as_crashed(patient):
+def test_a_task_that_kills_its_process_ends_as_crashed(queue):
     """A task under which every process dies gets an error receipt after its limit; everyone else goes on."""
-    stack, client = patient
+    stack, client = queue
     base = salt()
     bystanders = {f"t{i}": add(base, i) for i in range(40)}
     going = client.submit({"bad": slow(10**12, base), **bystanders, "uses": add({"from": "bad"}, 1)})
