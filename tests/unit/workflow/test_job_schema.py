@@ -58,4 +58,6 @@ def test_what_the_reader_refuses_the_schema_refuses(name):
 def test_examples_validate():
     """Every job document among the examples is valid."""
     for example in EXAMPLES:
+        if example.name == "result.json":  # what an example's README writes
+            continue
         VALIDATOR.validate(json.loads(example.read_text(encoding="utf-8")))
