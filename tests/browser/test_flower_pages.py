@@ -34,6 +34,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     running = Deployment(tmp_path_factory.mktemp("browser"))
     try:
         running.start_broker()
+        running.start_gate()
         running.start_flower()
         running.start_worker("first")
         yield running
