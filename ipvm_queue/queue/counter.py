@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ipvm_queue.store import Inbox, Registry
     from ipvm_queue.ucan import Delegation
 
-PATIENCE: Final = 110.0
+PATIENCE: Final = 60.0
 _TICK: Final = 3.0
 _HINT: Final = "ask the queue's operator for a delegation (ipvm delegate), and send it along: --proof FILE"
 

@@ -29,15 +29,26 @@ class Monkey:
         self.stack = stack
         self.chance = random.Random(seed)
         self.number = 0
-        self.deeds = [self.kill_child, self.kill_worker, self.stall, self.cut_off, self.lose_messages, self.kill_valkey]
+        self.deeds = [
+            self.kill_child,
+            self.kill_worker,
+            self.stall,
+            self.cut_off,
+            self.kill_gate,
+            self.lose_messages,
+            self.kill_valkey,
+        ]
 
     def once(self):
         """Do the next harm."""
         self.number += 1
         self.deeds[self.number % len(self.deeds)]()
 
+    def _workers(self):
+        return [name for name in self.stack.groups if name not in ("valkey", "gate")]
+
     def _child(self):
-        found = [pid for name in self.stack.groups if name != "valkey" for pid in self.stack.children(name)]
+        found = [pid for name in self._workers() for pid in self.stack.children(name)]
         return self.chance.choice(found) if found else 0
 
     def kill_child(self):
@@ -48,9 +59,13 @@ class Monkey:
 
     def kill_worker(self):
         """Kill a worker with all its processes, and start another in its place."""
-        name = next(name for name in self.stack.groups if name != "valkey")
-        self.stack.kill(name)
+        self.stack.kill(self._workers()[0])
         self.stack.start_worker(f"w{self.number}", ready=False)
+
+    def kill_gate(self):
+        """Kill the gate and start it again."""
+        self.stack.kill("gate")
+        self.stack.start_worker("gate", "-P", "solo", program="workers.gate", ready=False)
 
     def stall(self):
         """Stop a process for longer than its lease."""
