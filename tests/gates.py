@@ -149,13 +149,13 @@ class Parties:
 
     # The inbox, as a submitter without our code would use it
 
-    def leave(self, request: Request, name: str | None = None) -> str:
-        """Leave a request; return its id."""
+    def leave(self, request: Request, name: str | None = None, *, taken_by: str | None = None) -> str:
+        """Leave a request, in the inbox or among what a gate has taken; return its id."""
         name = name or token_hex(16)
         parts = {"c": request.container(), **{each.key: data for each, data in request.blocks.items()}}
         self.stack.redis.hset(self.keys.request(name), mapping=parts)
         self.stack.redis.expire(self.keys.request(name), 600)
-        self.stack.redis.lpush(self.keys.inbox, name)
+        self.stack.redis.lpush(self.keys.inbox if taken_by is None else self.keys.at(taken_by), name)
         return name
 
     def answer(self, name: str) -> Receipt:

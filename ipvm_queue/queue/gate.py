@@ -58,17 +58,14 @@ class Gate:
             self._handle(request)
         return len(requests)
 
-    def resume(self) -> None:
-        """Answer what this gate had taken when it stopped or the broker went away."""
-        for request in self._inbox.left_over(self._name):
-            self._handle(request)
-
     def _look_around(self) -> None:
         if monotonic() - self._looked < _LOOK:
             return
         self._looked = monotonic()
         self._inbox.serve(self._name, _ALIVE)
         self._inbox.inherit(self._name)
+        for request in self._inbox.left_over(self._name):  # taken before a stop, or by a call whose answer was lost
+            self._handle(request)
         for lease in self._desk.look_around(int(time())):
             _log.info("a lease is over", worker=lease.worker, name=lease.name)
         for receipt in self._desk.look_next_door():

@@ -112,11 +112,6 @@ class Inbox:
                 pass
             self._redis.srem(self._keys.gates, other)
 
-    def leave_service(self, gate: str) -> None:
-        """Say that a gate serves no more."""
-        self._redis.delete(self._keys.gate(gate))
-        self.inherit("")
-
     def look(self, request: str) -> Parcel:
         """Return what a request consists of (nothing where it has lapsed), in one round trip."""
         if len(request) != _ID:

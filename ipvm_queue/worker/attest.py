@@ -12,6 +12,7 @@ from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.ipld import DAG_CBOR, Link, encode_own
+from ipvm_queue.queue.requests import PROXY_SIGN
 from ipvm_queue.store import Attestation, Record
 from ipvm_queue.ucan import issue, seal
 from ipvm_queue.ucan.receipt import INVOCATION_TAG
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ipvm_queue.worker.authority import Mandate
     from ipvm_queue.worker.sealing import Sealing
 
-PROXY_SIGN: Final = "/ucan/proxy/sign"
 INLINE: Final = 2048  # bytes of a Result that stay in its receipt; a larger one is a block of its own
 _SEVERAL: Final = 32
 _MOST: Final = 256  # receipts under one signature: a token has 64 KiB at most, and each takes 82 bytes

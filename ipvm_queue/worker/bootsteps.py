@@ -78,7 +78,6 @@ class TakeLease(bootsteps.StartStopStep):  # type: ignore[misc]
             _log.error("the queue hands this worker nothing", rule=rule, reason=error.message, hint=error.hint)
             raise SystemExit(NO_LEASE) from None
         enter_as_minted(worker.app)
-        self._worker = worker
 
     def stop(self, parent: Any) -> None:
         """Let the lease lapse."""

@@ -79,16 +79,11 @@ class ServeInbox(bootsteps.StartStopStep):  # type: ignore[misc]
         self._end.set()
 
     def _serve(self, gate: Gate) -> None:
-        resumed = False
         while not self._end.is_set():
             try:
-                if not resumed:
-                    gate.resume()
-                    resumed = True
                 gate.serve(_PATIENCE)
             except UnavailableError as error:
                 _log.warning("the broker is away", reason=error.message)
-                resumed = False
                 self._end.wait(_PATIENCE)
             except Exception:  # noqa: BLE001 - the gate goes on
                 _log.exception("the inbox could not be served")

@@ -8,11 +8,12 @@ What the gate has looked at before is looked at again here, so that a worker run
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ipvm_queue.errors import CodecError
+from ipvm_queue.queue import Proofs
+from ipvm_queue.queue.requests import PROXY_SIGN, PUSH, RUN
 from ipvm_queue.ucan import (
-    Command,
     Container,
     Delegation,
     InvalidClaimError,
@@ -21,13 +22,10 @@ from ipvm_queue.ucan import (
     MalformedArgumentsError,
     MalformedError,
     RevokedError,
-    Token,
-    UcanError,
     UnavailableProofError,
     read,
 )
 from ipvm_queue.ucan.proof import is_same
-from ipvm_queue.ucan.token import DELEGATION
 from ipvm_queue.ucan.window import check_time
 
 if TYPE_CHECKING:
@@ -36,10 +34,6 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Link
     from ipvm_queue.store import Papers
     from ipvm_queue.ucan import Validator
-
-RUN: Final = "/ipvm/run"
-PUSH: Final = "/queue/push"
-PROXY_SIGN: Final = Command.parse("/ucan/proxy/sign")
 
 
 class Standing(NamedTuple):
@@ -116,31 +110,8 @@ def proxy_chain(
 
     Raises the `UcanError` that says why there is none.
     """
-    worker, broken, good = standing.pop.iss, None, []
-    for data in standing.tokens.values():
-        if Token.open(data).kind == DELEGATION and _is_for(proof := validator.form(data), service):
-            try:
-                check_now(proof, now, revoked)
-            except UcanError as error:
-                broken = broken or error
-            else:
-                good.append(proof)
-    chains: dict[str, tuple[Delegation, ...]] = {
-        proof.aud: (proof,) for proof in good if proof.sub is not None and is_same(proof.iss, service)
-    }
-    ahead = list(chains)
-    for principal in ahead:  # it grows while it is walked
-        if is_same(principal, worker):
-            return chains[principal]
-        for proof in good:
-            if is_same(proof.iss, principal) and proof.aud not in chains:
-                chains[proof.aud] = (*chains[principal], proof)
-                ahead.append(proof.aud)
-    raise broken or InvalidClaimError(f"no chain lets {worker} sign receipts in the name of {service}")
-
-
-def _is_for(proof: Delegation, service: str) -> bool:
-    return proof.cmd.proves(PROXY_SIGN) and (proof.sub is None or is_same(proof.sub, service))
+    proofs = Proofs(standing.tokens, validator)
+    return proofs.chain(service, standing.pop.iss, PROXY_SIGN, now=now, revoked=revoked)
 
 
 def check_now(token: Delegation | Invocation, now: int, revoked: Collection[Link]) -> None:

@@ -57,6 +57,16 @@ def test_what_a_dead_gate_had_taken_is_answered_once(parties, successor):
     assert [name for name in asked if parties.stack.redis.exists(parties.keys.reply(name))] == []
 
 
+def test_what_a_gate_took_and_did_not_hear_of_is_answered(parties):
+    """The broker moved a request to a gate, and its answer was lost on the way: the gate finds it all the same."""
+    stack, keys = parties.stack, parties.keys
+    serving = next(name for name in ("another", "gate") if name in stack.groups)
+    asked = parties.leave(parties.push(), taken_by=f"{serving}@tests")
+
+    assert "ok" in parties.answer(asked).out
+    assert stack.redis.llen(keys.at(f"{serving}@tests")) == 0
+
+
 def test_a_worker_that_lost_its_answer_pops_again(parties):
     """A pop whose answer is lost costs nothing: the next one takes its lease's place."""
     args = {"name": "same@tests"}
