@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ipvm_queue.cli import exits, options
@@ -10,6 +11,7 @@ from ipvm_queue.cli.documents import named
 from ipvm_queue.cli.words import one_line, plural, say
 from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import Link
+from ipvm_queue.plan import looked_up
 from ipvm_queue.plan.canvas import compile_canvas
 from ipvm_queue.plan.draw import as_table, early_commits
 from ipvm_queue.worker import make_app
@@ -97,7 +99,8 @@ def _say_commits(commits: list[dict[str, Any]]) -> None:
 
 def _known(client: Client, plan: Plan) -> set[int]:
     """Return the nodes that would not run, because there is a receipt for their Task."""
-    pure = [(number, node.task) for number, node in enumerate(plan) if number < plan.count and node.shared]
+    nodes = islice(enumerate(plan), plan.count)
+    pure = [(number, node.task) for number, node in looked_up(nodes, lambda _: True)]
     entries = client.receipts.of_tasks([task for _, task in pure])
     return {number for (number, _), entry in zip(pure, entries, strict=True) if entry is not None and entry.reusable}
 

@@ -54,7 +54,7 @@ def _arguments(client: Client, run: Run, node: Node) -> object:
     for number in node.predecessors:
         each = results[run.plan.node(number).label].reveal()
         if isinstance(each.receipt, Link) and each.out is not None:
-            known[number] = Known(each.receipt, each.state, each.out)  # type: ignore[arg-type]
+            known[number] = Known(each.receipt, each.state, each.out, lasting=True)  # type: ignore[arg-type]
     return prepare(run.plan, node, known, _others(client, node.awaits))
 
 
@@ -65,5 +65,5 @@ def _others(client: Client, tasks: list[Link]) -> dict[Link, Known]:
     for task in tasks:
         receipt = find(client, task)
         out = result(client, receipt)
-        found[task] = Known(receipt.link, "ok" if "ok" in out else "error", out)
+        found[task] = Known(receipt.link, "ok" if "ok" in out else "error", out, lasting=True)
     return found

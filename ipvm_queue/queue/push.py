@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import BlockError
 from ipvm_queue.ipld import Link, decode, encode
-from ipvm_queue.plan import compile_plan
+from ipvm_queue.plan import compile_plan, looked_up
 from ipvm_queue.plan.canvas import message
 from ipvm_queue.store import FAILED, Opening, Record
 from ipvm_queue.ucan import read
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ipvm_queue.plan import Node, Plan
     from ipvm_queue.plan.compiler import Compiled
-    from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns
+    from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns, State
     from ipvm_queue.workflow import Task, Workflow
     from ipvm_queue.workflow.safety import Safety
 
@@ -149,12 +149,9 @@ class WorkQueue:
         )
 
     def _known(self, nodes: Mapping[int, Node], free: Container[str]) -> dict[int, Record]:
-        """Return the nodes that need not run, because their pure Task has a receipt. (UCAN Promise 1.1.2)."""
-        pure = [
-            (number, node.task)
-            for number, node in nodes.items()
-            if node.shared and not node.when and (node.is_static or node.command in free)
-        ]
+        """Return the nodes that need not run, because their pure Task has a receipt."""
+        allowed = looked_up(nodes.items(), lambda node: node.is_static or node.command in free)
+        pure = [(number, node.task) for number, node in allowed]
         entries = self._receipts.of_tasks([task for _, task in pure])
         found = [
             (number, entry.receipt)
@@ -174,7 +171,8 @@ class WorkQueue:
             result = decode(self._blocks.get(receipt.out)) if isinstance(receipt.out, Link) else receipt.out
         except BlockError:
             return None
-        return Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode(receipt.out))
+        state: State = "ok" if "ok" in result else "error"
+        return Record(receipt.link, state, cached=True, out=encode(receipt.out), lasting=True)
 
 
 def _doubtful(plan: Plan, settled: Mapping[int, Record]) -> set[int]:

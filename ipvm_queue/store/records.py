@@ -13,25 +13,36 @@ if TYPE_CHECKING:
 State: TypeAlias = Literal["ok", "error", "skipped", "in-doubt"]
 FAILED: Final[tuple[State, ...]] = ("error", "in-doubt")
 _CID_BYTES: Final = 36
-_STATES: Final[dict[str, State]] = {"o": "ok", "e": "error", "s": "skipped", "i": "in-doubt"}
+_FLAGS: Final[dict[tuple[State, bool], str]] = {
+    ("ok", True): "o",
+    ("ok", False): "p",
+    ("error", True): "e",
+    ("error", False): "f",
+    ("skipped", False): "s",
+    ("in-doubt", False): "i",
+}
+_READ: Final = {letter: key for key, letter in _FLAGS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """A settled node: its receipt, how it ended, whether the receipt existed before, and its Result in DAG-CBOR.
 
-    A Result that is large stands in a block of its own; `out` is then the encoding of its Link.
+    A Result that is large stands in a block of its own; `out` is then the encoding of its Link. It is `lasting` where
+    the Task that stands in the plan, with its promises, comes to it whenever it is run: not where a branch was not
+    taken, time was up or a worker failed, there or further up.
     """
 
     receipt: Link
     state: State
     cached: bool
     out: bytes
+    lasting: bool = False
 
     @property
     def flag(self) -> str:
-        """One letter: o(k), e(rror), s(kipped), i(n doubt); in upper case when the receipt was found, not made."""
-        letter = self.state[0]
+        """One letter: o(k), e(rror), where not lasting p and f, s(kipped), i(n doubt); a capital where it was found."""
+        letter = _FLAGS[self.state, self.lasting]
         return letter.upper() if self.cached else letter
 
     @property
@@ -46,10 +57,11 @@ class Record:
     @classmethod
     def unpack(cls, data: bytes) -> Record:
         """Read what `pack` wrote."""
-        state, cached = read_flag(chr(data[_CID_BYTES]))
-        return cls(Link(data[:_CID_BYTES]), state, cached, data[_CID_BYTES + 1 :])
+        flag = chr(data[_CID_BYTES])
+        state, lasting = _READ[flag.lower()]
+        return cls(Link(data[:_CID_BYTES]), state, flag.isupper(), data[_CID_BYTES + 1 :], lasting)
 
 
 def read_flag(flag: str) -> tuple[State, bool]:
     """Return the state that a flag stands for, and whether the receipt was found."""
-    return _STATES[flag.lower()], flag.isupper()
+    return _READ[flag.lower()][0], flag.isupper()

@@ -20,19 +20,24 @@ if TYPE_CHECKING:
 
 
 class Known(NamedTuple):
-    """A Result that a node may need: the receipt, how its task ended, and the Result itself."""
+    """A Result that a node may need: the receipt, how its task ended, the Result itself, and whether it is lasting."""
 
     receipt: Link
     state: State
     result: dict[str, Value]
+    lasting: bool
 
 
 class Resolved(NamedTuple):
-    """A node that can run: its args without promises, its Task, and the receipts that its args were taken from."""
+    """A node that can run: its args without promises, its Task, and the receipts that its args were taken from.
+
+    It is `lasting` where its promises come to the same args whenever they are kept.
+    """
 
     args: Value
     task: Link
     under: tuple[Link, ...] = ()
+    lasting: bool = True
 
 
 class Step(NamedTuple):
@@ -51,6 +56,7 @@ class Stopped(NamedTuple):
 
     error: dict[str, Any]
     state: State
+    lasting: bool = False
 
 
 def follow(plan: Plan, node: Node, links: int) -> Iterator[Step]:
@@ -85,17 +91,24 @@ def prepare(plan: Plan, node: Node, known: dict[int, Known], others: dict[Link, 
     if node.is_static:
         return Resolved(node.args, node.task)
     found = {task: known[source] for source, task in node.inputs} | others
+    lasting = all(each.lasting for each in found.values())
     try:
         args = resolve(node.args, lambda task: (found[task].receipt, found[task].result))
     except PromiseError as stop:
-        return Stopped(stop.error, _state_of(plan, stop.error, node, known))
+        state = _state_of(plan, stop.error, node, known)
+        return Stopped(stop.error, state, lasting=lasting and state == "error")
     under = tuple(dict.fromkeys(each.receipt for each in found.values()))
-    return Resolved(args, task_link(plan.subject_of(node), node.command, args, node.nonce), under)
+    return Resolved(args, task_link(plan.subject_of(node), node.command, args, node.nonce), under, lasting)
 
 
 def addresses(node: Node, ready: Resolved) -> list[Link]:
-    """Return the Tasks under which a node's receipt is found: under none where it is secret."""
-    return [] if node.secret else list(dict.fromkeys((node.task, ready.task)))
+    """Return the Tasks under which a node's receipt is found: under none where it is secret.
+
+    A pure one is found under its promises only where they come to the same args in any other run, too.
+    """
+    if node.secret:
+        return []
+    return list(dict.fromkeys((node.task, ready.task))) if ready.lasting or not node.pure else [ready.task]
 
 
 def commit(plan: Plan, failed: int | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ipvm_queue.worker.sealing import SecretLostError
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Plan
-    from ipvm_queue.store import DirectoryBlocks, Record
+    from ipvm_queue.store import DirectoryBlocks, Record, State
     from ipvm_queue.worker.attest import Scribe
 
 
@@ -31,10 +31,12 @@ class Results:
 
     def of_record(self, number: int, record: Record) -> Known:
         """Return what a node of this run came to."""
-        out, node, sealing = self.inline(record.result), self._plan.node(number), self._scribe.sealing
-        if sealing is not None and sealing.covers(node, record.state):
-            out = sealing.open(node.task, out).out
-        return Known(record.receipt, record.state, out)
+        out, sealing = self.inline(record.result), self._scribe.sealing
+        if sealing is not None:  # else no node is looked up: each may be one more page of the plan to fetch
+            node = self._plan.node(number)
+            if sealing.covers(node, record.state):
+                out = sealing.open(node.task, out).out
+        return Known(record.receipt, record.state, out, record.lasting)
 
     def of_receipt(self, data: bytes) -> Known:
         """Return what a Task of another run came to; raises `SecretLostError` for a secret."""
@@ -42,4 +44,5 @@ class Results:
         if is_secret(receipt.meta):
             raise SecretLostError("secrets do not leave their run")
         result = self.inline(receipt.out)
-        return Known(receipt.link, "ok" if "ok" in result else "error", result)
+        state: State = "ok" if "ok" in result else "error"
+        return Known(receipt.link, state, result, lasting=state == "ok")  # an error of elsewhere may be of that moment

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from threading import Lock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
@@ -155,8 +156,8 @@ class Shift:
         with self._lock:
             if settlement is not None:
                 self._done.append(settlement)
-            if settlement is not None and not settlement.tasks:
-                self._unclaimed.append((step.number, step.tasks))
+            if settlement is not None and (claimed := [task for task in step.tasks if task not in settlement.tasks]):
+                self._unclaimed.append((step.number, claimed))
             self._current = self._current[1:]
             following = self._current[0].answer if self._current else None
             if following is not None and following.verdict == "busy":
@@ -180,7 +181,7 @@ class Shift:
         for number, node in nodes.items():
             ready = self._prepare(node, others.get(number, {}), handler=number == self._plan.catch)
             if isinstance(ready, Stopped):
-                self._stop(number, node, ready.error, ready.state)
+                self._stop(number, node, ready.error, ready.state, lasting=ready.lasting)
             elif number == self._plan.catch:
                 steps.append(Step(number, node, ready, [], None, ahead=False))
             else:
@@ -299,8 +300,11 @@ class Shift:
         if step.ready is None:
             ready = self._prepare(step.node, {})
             if isinstance(ready, Stopped):
-                return self._stopped(step.number, step.node, ready.error, ready.state, ahead=step.ahead)
-            step = step._replace(ready=ready, tasks=addresses(step.node, ready))
+                return self._stopped(
+                    step.number, step.node, ready.error, ready.state, ahead=step.ahead, lasting=ready.lasting
+                )
+            tasks = addresses(step.node, ready)
+            step = step._replace(ready=ready, tasks=tasks, answer=step.answer if step.node.task in tasks else None)
         assert step.ready is not None  # noqa: S101 - for the type checker
         if not step.node.pure:
             return self._effect(step, step.ready)
@@ -310,8 +314,7 @@ class Shift:
         task = step.ready.task
         if task in self._twins and step.node.shared:
             record, result = self._twins[task]
-            record = Record(record.receipt, record.state, cached=True, out=record.out)
-            return self._settled(step, record, result, b"", reusable=True)
+            return self._settled(step, replace(record, cached=True), result, b"", reusable=True)
         done = execute(self._tools, step.node.command, step.ready.args, self._plan.bounds[step.node.bounds])
         meta = done.meta | self._scribe.under(step.ready.under)
         state: State = "ok" if "ok" in done.out else "error"
@@ -335,19 +338,24 @@ class Shift:
         self, step: Step, record: Record, result: dict[str, Value], receipt: bytes, *, reusable: bool
     ) -> Settlement:
         node = step.node
-        self._known[step.number] = Known(record.receipt, record.state, result)
+        lasting = step.ready is not None and step.ready.lasting and (record.state == "ok" or reusable)
+        record = replace(record, lasting=lasting)
+        self._known[step.number] = Known(record.receipt, record.state, result, lasting)
         fails = record.state in FAILED and not node.handled
         return Settlement(step.number, record, receipt, step.tasks, reusable, fails, step.ahead, node.targets)
 
-    def _stop(self, number: int, node: Node, error: dict[str, Value], state: State) -> None:
-        settlement = self._stopped(number, node, error, state, ahead=False)
+    def _stop(self, number: int, node: Node, error: dict[str, Value], state: State, *, lasting: bool = False) -> None:
+        settlement = self._stopped(number, node, error, state, ahead=False, lasting=lasting)
         with self._lock:
             self._done.append(settlement)
 
-    def _stopped(self, number: int, node: Node, error: dict[str, Value], state: State, *, ahead: bool) -> Settlement:
+    def _stopped(
+        self, number: int, node: Node, error: dict[str, Value], state: State, *, ahead: bool, lasting: bool = False
+    ) -> Settlement:
         """Settle a node that does not run. A skipped or refused one is indexed under no Task: it says nothing of it."""
         record, receipt = self._scribe.sign(node, node.task, {"error": error}, state, {})
-        self._known[number] = Known(record.receipt, state, {"error": error})
+        record = replace(record, lasting=lasting)
+        self._known[number] = Known(record.receipt, state, {"error": error}, lasting)
         silent = state == "skipped" or error.get("code") in (REFUSED, ABORTED)
         tasks = [] if silent or node.secret else [node.task]
         fails = state in FAILED and error.get("code") != ABORTED and not node.handled

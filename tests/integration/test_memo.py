@@ -142,3 +142,40 @@ def test_a_forgotten_task_among_remembered_ones_runs_alone(client, add):
     assert [again[label].cached for label in "abc"].count(True) >= 2
     assert again["c"].receipt == first["c"].receipt
     assert client.runs()[0].left == 0
+
+
+def test_what_came_of_a_limit_is_not_remembered_either(client, numeric, valued):
+    """A task that took the error of a limit is not found under its promise in a run where the limit is not hit."""
+    base, error = salt(), {"await/*": {"from": "t"}}
+
+    def job(gas):
+        slow = numeric("slow", 1_000_000, base, maxGas=gas)
+        return {"t": slow, "took": valued("echo", error), "next": valued("echo", {"from": "took"})}
+
+    poor = client.submit(job(1000)).wait(60)
+    rich = client.submit(job(10**9)).wait(60)
+
+    assert poor["took"].ok == [{"error": poor["t"].error}]
+    assert poor["next"].ok == [poor["took"].ok]
+    assert rich["took"].ok == [{"ok": base}]
+    assert rich["next"].ok == [[{"ok": base}]]
+    assert rich["took"].task == poor["took"].task
+
+
+@pytest.mark.parametrize("first", ["ok", "trap"])
+def test_a_branch_that_was_not_taken_is_not_mixed_up_with_one_that_was(client, numeric, valued, add, first):
+    """What a task makes of another's skipping is not remembered as what it makes of that Task, and the other way."""
+    base = salt()
+
+    def job(how):
+        gate = add(base, 7) if how == "ok" else numeric("trap", base)
+        after = valued("echo", {"await/*": {"from": "maybe"}})
+        return {"gate": gate | {"on": {"success": ["maybe"]}}, "maybe": add(base, 1), "after": after}
+
+    runs = {how: client.submit(job(how)).wait(60) for how in sorted(["ok", "trap"], key=lambda how: how != first)}
+    again = {how: client.submit(job(how)).wait(60) for how in runs}
+
+    for done in (runs, again):
+        assert done["ok"]["after"].ok == [{"ok": base + 1}]
+        assert done["trap"]["maybe"].state == "skipped"
+        assert done["trap"]["after"].ok == [{"error": done["trap"]["maybe"].error}]
