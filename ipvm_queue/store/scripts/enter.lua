@@ -7,7 +7,7 @@
 --   {'hit', cid, block}       its receipt
 --   {'twin'}                  you are computing it already, for another node
 --   {'have', cid, block, …}   the receipts it awaits
---   {'wait'}                  it is put aside until another owner has settled it
+--   {'wait'}                  it is put aside until another owner has settled it; or its lease is over, and it is not yours
 --   {'busy'}                  another owner computes it ('ahead' only)
 --   {'late'}                  it has waited longer than its patience ('await' only)
 local owner, q, lease = ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -70,10 +70,19 @@ local function await(node, tasks, patience)
   return found
 end
 
+local nodes, held = {}, {}
+for i, ask in ipairs(asked) do nodes[i] = ask[1] end
+for first = 1, #nodes, 1000 do
+  local owners = redis.call('HMGET', RUN .. ':claims', unpack(nodes, first, math.min(first + 999, #nodes)))
+  for i, claimed in ipairs(owners) do held[first + i - 1] = claimed == q .. '|' .. owner end
+end
+
 local answers = {}
 for i, ask in ipairs(asked) do
   local node, mode, patience, tasks = unpack(ask)
-  if mode == 'await' then
+  if mode ~= 'ahead' and not held[i] then
+    answers[i] = {'wait'}
+  elseif mode == 'await' then
     answers[i] = await(node, tasks, patience)
   else
     answers[i] = work(node, tasks, mode == 'ahead')

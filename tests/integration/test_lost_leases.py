@@ -1,0 +1,44 @@
+"""What a worker may still do with a node whose lease it has lost: nothing that others notice."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from ipvm_queue.ipld import DAG_CBOR, Link
+from ipvm_queue.plan.canvas import message
+from ipvm_queue.store import Ask, Keys, Opening, RedisRuns, connect
+
+pytestmark = pytest.mark.integration
+
+LEASE = 0.05
+TASK = Link.of(b"task", DAG_CBOR)
+
+
+@pytest.fixture
+def runs(stack):
+    """Give runs whose leases are short, on a queue of their own, with one of a single node open."""
+    broker, keys = connect(stack.url), Keys("lost")
+    store = RedisRuns(broker, keys, lease=LEASE, receipt_lifetime=None)
+    plan = Link.of(b"plan", DAG_CBOR)
+    opening = Opening(plan, plan, 1, "did:key:z", {"q": message("q", plan, 1.0)}, {}, {}, {0: [0]}, 0, None, None)
+    store.open("run", opening, lifetime=1)
+    yield store
+    broker.delete(*broker.keys(f"{keys.prefix}*"))
+    broker.close()
+
+
+@pytest.mark.parametrize("mode", ["work", "await"])
+def test_a_node_that_is_lost_is_not_put_aside(runs, stack, mode):
+    """Asking late whether to run, or what to wait for, leaves a node where the sweep has put it."""
+    assert [node for node, _ in runs.begin("run", "late/1", 0, 1, 0).nodes] == [0]
+    time.sleep(1.5 * LEASE)
+    runs.sweep()
+
+    (answer,) = runs.enter("run", "late/1", 0, [Ask(0, mode, [TASK], 60.0)])
+
+    assert answer.verdict == "wait"
+    assert stack.redis.zrange("{ipvm:lost}:run:run:waiting", 0, -1) == []
+    assert [node for node, _ in runs.begin("run", "next/2", 0, 1, 0).nodes] == [0]
+    assert runs.enter("run", "next/2", 0, [Ask(0, "work", [TASK])])[0].verdict == "run"
