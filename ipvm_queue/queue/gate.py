@@ -18,6 +18,7 @@ from ipvm_queue.queue.desk import Brought
 from ipvm_queue.queue.pause import collector_paused
 from ipvm_queue.store.inbox import CONTAINER, MAX_CONTAINER
 from ipvm_queue.ucan import MalformedError, UcanError, Validator, issue
+from ipvm_queue.ucan.revocation import REVOKE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _log = logger(__name__)
 _MOST: Final = 64  # requests taken at once
+_TELL: Final = 0.05  # seconds that an answer may wait for those after it
 _ALIVE: Final = 5.0  # seconds after which a silent gate counts as dead
 _LOOK: Final = 1.0
 
@@ -54,9 +56,24 @@ class Gate:
         """Answer what comes within `seconds`; return how many requests that was. Raises `UnavailableError`."""
         self._look_around()
         requests = self._inbox.take(self._name, seconds, _MOST)
-        for request in requests:
-            self._handle(request)
+        self._answer(requests)
         return len(requests)
+
+    def _answer(self, requests: list[str]) -> None:
+        """Answer requests in their order, looked at together and told together, unless some of them take long."""
+        done: dict[str, bytes | None] = {}
+        parcels: dict[str, Parcel] = {}
+        begun = monotonic()
+        for number, request in enumerate(requests):
+            if request not in parcels:
+                some = requests[number : number + _MOST]
+                parcels = dict(zip(some, self._inbox.look(some), strict=True))
+            done[request] = self._handle(request, parcels)
+            if monotonic() - begun > _TELL:
+                self._inbox.reply(self._name, done)
+                done, begun = {}, monotonic()
+        if done:
+            self._inbox.reply(self._name, done)
 
     def _look_around(self) -> None:
         if monotonic() - self._looked < _LOOK:
@@ -64,20 +81,19 @@ class Gate:
         self._looked = monotonic()
         self._inbox.serve(self._name, _ALIVE)
         self._inbox.inherit(self._name)
-        for request in self._inbox.left_over(self._name):  # taken before a stop, or by a call whose answer was lost
-            self._handle(request)
+        self._answer(self._inbox.left_over(self._name))  # taken before a stop, or by a call whose answer was lost
         for lease in self._desk.look_around(int(time())):
             _log.info("a lease is over", worker=lease.worker, name=lease.name)
         for receipt in self._desk.look_next_door():
             _log.info("a receipt was fetched next door", receipt=str(receipt))
 
-    def _handle(self, request: str) -> None:
+    def _handle(self, request: str, parcels: dict[str, Parcel]) -> bytes | None:
+        """Return the answer to a request, None for one that is none; a revocation outdates and empties `parcels`."""
         asked: Invocation | None = None
+        parcel = parcels[request]
+        if not parcel.sizes:
+            return None
         try:
-            parcel = self._inbox.look(request)
-            if not parcel.sizes:
-                self._inbox.reply(self._name, request, None)
-                return
             container = self._container(request, parcel)
             tokens = read_tokens(container)
             queue = self._signer.did
@@ -86,6 +102,8 @@ class Gate:
             moment = Moment(queue, int(time()), self._revocations.all(parcel.revoked), self._validator)
             with collector_paused():
                 out: dict[str, Value] = {"ok": self._desk.answer(asked, brought, moment)}
+            if str(asked.cmd) == REVOKE:
+                parcels.clear()
             _log.info("accepted", cmd=str(asked.cmd), issuer=asked.iss, token=str(asked.link), **_named(out))
         except UnavailableError:
             raise
@@ -98,7 +116,7 @@ class Gate:
             out = {"error": {"code": "internal", "rule": "internal", "message": "the gate failed; its log says why"}}
             _log.exception("a request could not be handled", request=request)
         ran = Link.of(b"") if asked is None else asked.task
-        self._inbox.reply(self._name, request, issue(self._signer, ran, out, {}, int(time()))[1])
+        return issue(self._signer, ran, out, {}, int(time()))[1]
 
     def _container(self, request: str, parcel: Parcel) -> bytes:
         if not 0 < parcel.sizes.get(CONTAINER, 0) <= MAX_CONTAINER:

@@ -24,7 +24,7 @@ _MAX_BLOCKS: Final = 4096
 _REQUEST_SECONDS: Final = 600
 _ANSWER_SECONDS: Final = 3600
 _ID: Final = 32
-_SMALL: Final = 1024 * 1024
+_SMALL: Final = 256 * 1024  # of each of the many that are looked at together
 
 
 class Parcel(NamedTuple):
@@ -112,33 +112,42 @@ class Inbox:
                 pass
             self._redis.srem(self._keys.gates, other)
 
-    def look(self, request: str) -> Parcel:
-        """Return what a request consists of (nothing where it has lapsed), in one round trip."""
-        if len(request) != _ID:
-            return Parcel({}, {}, 0)
-        args = [self._keys.prefix, request, _MAX_BLOCKS + 1, _SMALL]
-        revoked, count, *found = self._look(keys=[self._keys.request(request)], args=args)
-        if not found:
-            return Parcel({CONTAINER: MAX_CONTAINER + 1} if count else {}, {}, revoked)
-        sizes, parts = ({_text(name): part for name, part in zip(each[::2], each[1::2], strict=True)} for each in found)
-        return Parcel(sizes, parts, revoked)
+    def look(self, requests: Sequence[str]) -> list[Parcel]:
+        """Return what requests consist of (nothing where one has lapsed), all in one round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for request in requests:
+            args = [self._keys.prefix, request, _MAX_BLOCKS + 1, _SMALL]
+            self._look(keys=[self._keys.request(request)], args=args, client=pipeline)
+        answers = pipeline.execute()
+        return [_parcel(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def parts(self, request: str, names: Sequence[str]) -> list[bytes | None]:
         """Return parts of a request."""
         found: list[Any] = self._redis.hmget(self._keys.request(request), list(names)) if names else []
         return found
 
-    def reply(self, gate: str, request: str, answer: bytes | None) -> None:
-        """Answer a request (None: it is no request) and forget it."""
+    def reply(self, gate: str, answers: Mapping[str, bytes | None]) -> None:
+        """Answer requests (None: it is no request) and forget them, in one round trip."""
         pipeline = self._redis.pipeline(transaction=True)
-        if answer is not None:
-            key = self._keys.reply(request)
-            pipeline.delete(key)
-            pipeline.rpush(key, answer)
-            pipeline.expire(key, _ANSWER_SECONDS)
-        pipeline.delete(self._keys.request(request))
-        pipeline.lrem(self._keys.at(gate), 0, request)
+        for request, answer in answers.items():
+            if answer is not None:
+                key = self._keys.reply(request)
+                pipeline.delete(key)
+                pipeline.rpush(key, answer)
+                pipeline.expire(key, _ANSWER_SECONDS)
+            pipeline.delete(self._keys.request(request))
+            pipeline.lrem(self._keys.at(gate), 0, request)
         pipeline.execute()
+
+
+def _parcel(request: str, answer: list[Any]) -> Parcel:
+    revoked, count, *found = answer
+    if len(request) != _ID:
+        return Parcel({}, {}, revoked)
+    if not found:
+        return Parcel({CONTAINER: MAX_CONTAINER + 1} if count else {}, {}, revoked)
+    sizes, parts = ({_text(name): part for name, part in zip(each[::2], each[1::2], strict=True)} for each in found)
+    return Parcel(sizes, parts, revoked)
 
 
 def _text(data: bytes) -> str:
