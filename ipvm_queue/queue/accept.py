@@ -27,7 +27,7 @@ from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.ucan.revocation import REVOKE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from ipvm_queue.ucan import Delegation
 
@@ -45,6 +45,15 @@ class Moment(NamedTuple):
     now: int
     revoked: Collection[Link]
     validator: Validator
+
+
+class Brought(NamedTuple):
+    """A request's tokens, and how to read the blocks that it brings: all of them checked against their CIDs."""
+
+    request: str
+    container: bytes
+    tokens: Mapping[Link, bytes]
+    blocks: Callable[[], Mapping[Link, bytes]]
 
 
 class Push(NamedTuple):

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-from time import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ipvm_queue.crypto import seal
-from ipvm_queue.errors import DocumentError, MissingBlockError, RefusedError, UsageError
-from ipvm_queue.ipld import Link, encode
-from ipvm_queue.queue.accept import Moment, accept_own, accept_pop, accept_push, accept_receipts
-from ipvm_queue.queue.push import Filed
-from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, PUSH, RECEIPTS
+from ipvm_queue.errors import MissingBlockError, UsageError
+from ipvm_queue.ipld import Link
+from ipvm_queue.queue.accept import accept_own, accept_pop, accept_receipts
+from ipvm_queue.queue.intake import Intake, claims_of, hand_out, replayed
+from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, RECEIPTS
 from ipvm_queue.store import Lease
 from ipvm_queue.ucan import (
-    LEEWAY,
     Container,
     InvalidClaimError,
-    InvalidSignatureError,
     Invocation,
     MalformedArgumentsError,
-    MalformedError,
-    ReplayError,
-    issue,
     read_revocation,
 )
 from ipvm_queue.ucan.classic import exchange, source_of
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.ucan.revocation import REVOKE
-from ipvm_queue.workflow import DocumentLimits, read, to_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ipvm_queue.crypto import Signer
+    from ipvm_queue.errors import IpvmError
     from ipvm_queue.ipld import Value
-    from ipvm_queue.queue.accept import Push
+    from ipvm_queue.queue.accept import Brought, Moment
+    from ipvm_queue.queue.intake import Judged
     from ipvm_queue.queue.neighbours import Foreign
     from ipvm_queue.queue.proofs import Proofs
     from ipvm_queue.queue.push import WorkQueue
@@ -47,19 +41,7 @@ if TYPE_CHECKING:
         Revocations,
         Users,
     )
-    from ipvm_queue.workflow import Workflow
-
-_MOST_HANDED: Final = 8
-_RUN_DIGITS: Final = 16
-
-
-class Brought(NamedTuple):
-    """A request's tokens, and how to read the blocks that it brings: all of them checked against their CIDs."""
-
-    request: str
-    container: bytes
-    tokens: Mapping[Link, bytes]
-    blocks: Callable[[], Mapping[Link, bytes]]
+    from ipvm_queue.workflow import DocumentLimits, Workflow
 
 
 class Stores(NamedTuple):
@@ -95,14 +77,14 @@ class Desk:
         self._proofs = proofs
         self._stores = stores
         self._lease = int(lease)
-        self._limits = limits
-        self._complete = complete
+        self._intake = Intake(
+            signer, proofs, stores.work, stores.blocks, stores.replays, limits=limits, complete=complete
+        )
         self._live: list[Lease] = []
 
     def answer(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
         """Do what is asked for and return what the answer says is `ok`; raises the `IpvmError` of a refusal."""
         answers = {
-            PUSH: self._push,
             RECEIPTS: self._receive,
             POP: self._pop,
             HAND_OUT: self._hand_out,
@@ -117,78 +99,26 @@ class Desk:
 
     # 8 and 9: jobs
 
-    def _push(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
-        accepted = accept_push(asked, brought.tokens, self._proofs, moment)
-        blocks = brought.blocks()
-        document = blocks.get(accepted.document)
-        if document is None:
-            document = self._stores.blocks.get(accepted.document)
-        workflow = self._complete(self._workflow(accepted, document), blocks)
-        run = run_of(accepted.job)
-        compiled = self._stores.work.compile(
-            run, workflow, accepted.document, subject=moment.queue, service=accepted.job.sub
-        )
-        free: set[str] = set()
-        for number, node in enumerate(compiled.plan):
-            if number == compiled.plan.barrier:
-                continue  # the queue's own, and does nothing
-            if node.command not in free and accepted.grants.allow(
-                node.command, node.args, now=moment.now, revoked=moment.revoked, promises=True
-            ):
-                free.add(node.command)
-        self._claim(brought.request, [accepted.job, accepted.push])
-        papers = Filed(
-            requestor=accepted.job.iss,
-            invocation=accepted.job.link,
-            push=accepted.push.link,
-            tokens=brought.container,
-            document=document,
-            handed=self._handed(accepted, compiled.plan.queues, Link.of(brought.container), moment.now),
-        )
-        kept = {cid: data for cid, data in blocks.items() if data != document}
-        self._stores.work.open(run, compiled, papers, kept, free)
-        return {"run": run, "plan": compiled.plan.link, "inv": accepted.job.link}
+    def judge(self, asked: Invocation, brought: Brought, moment: Moment) -> Judged:
+        """Return a job that may run, for `enter`; raises the `IpvmError` of its refusal."""
+        return self._intake.judge(asked, brought, moment, self._live)
 
-    def _workflow(self, accepted: Push, document: bytes) -> Workflow:
-        """Return the signed workflow that 8 names; raises where it is another form, or another's."""
-        try:
-            workflow = read(document, limits=self._limits)
-        except DocumentError as error:
-            raise RefusedError(
-                error.message, hint=error.hint, rule="document", faults=error.fields["faults"]
-            ) from error
-        if workflow.signature is None or not is_same(workflow.signature.issuer, accepted.job.iss):
-            raise InvalidSignatureError(
-                f"the job is not signed by {accepted.job.iss}, who has it run", token=accepted.job.link
-            )
-        if encode(to_document(workflow)) != document:
-            raise MalformedError("the job is not the DAG-CBOR of {header, jobs, signature}", token=accepted.job.link)
-        return workflow
-
-    def _handed(self, accepted: Push, queues: Sequence[str], sent: Link, now: int) -> dict[Link, bytes]:
-        """Return hand-outs (11) of a run to the workers that are there, where they are not too many."""
-        fit = [lease for lease in self._live if lease.until > now and not set(lease.queues).isdisjoint(queues)]
-        if len(fit) > _MOST_HANDED:
-            return {}
-        return {lease.pop: self._hand(accepted.job.link, accepted.push.link, sent, lease, now) for lease in fit}
-
-    def _hand(self, job: Link, push: Link, sent: Link, lease: Lease, now: int) -> bytes:
-        """Return a hand-out (11); `sent` is the container that 8 and 9 came in, where a reader finds what they need."""
-        out: Value = {"ok": {"inv": job, "push": push, "pop": lease.pop}}
-        return issue(self._signer, lease.task, out, {"lease": lease.until, "sent": sent}, now)[1]
+    def enter(self, jobs: Sequence[Judged]) -> list[dict[str, Value] | IpvmError]:
+        """Have jobs run; return for each what its answer says is `ok`, or why it is refused."""
+        return self._intake.enter(jobs)
 
     def _receive(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
         bundle = brought.blocks().get(accept_receipts(asked, brought.tokens, moment))
         if bundle is None:
             raise MissingBlockError("the bundle was not sent along")
-        self._claim(brought.request, [asked])
+        self._claim(brought.request, asked)
         return {"receipts": [*self._stores.foreign.take(bundle)]}
 
     # 10 and 11: workers
 
     def _pop(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
         accepted = accept_pop(asked, brought.tokens, self._proofs, moment)
-        self._claim(brought.request, [accepted.pop])
+        self._claim(brought.request, accepted.pop)
         stores, stall = self._stores, accepted.stall
         links = [each.link for each in accepted.chain]
         before = [lease for lease in stores.leases.all() if lease.worker == asked.iss and lease.name == stall.name]
@@ -230,7 +160,7 @@ class Desk:
             raise UsageError(f"run {run} is {header.status}: there is nothing to hand out")
         if set(lease.queues).isdisjoint(self._stores.runs.queues(run)):
             raise InvalidClaimError(f"run {run} has no work on the queues of this lease", token=asked.link)
-        data = self._hand(header.invocation, header.push, header.grants, lease, moment.now)
+        data = hand_out(self._signer, lease, header.invocation, header.push, header.grants, now=moment.now)
         self._stores.runs.hand(run, pop, data)
         return {"handout": data}
 
@@ -305,14 +235,7 @@ class Desk:
         """Fetch receipts that are awaited here from other queues on the broker; return them."""
         return self._stores.foreign.look()
 
-    def _claim(self, request: str, invocations: Sequence[Invocation]) -> None:
-        keys = {each.replay_key: (each.exp or int(time())) + LEEWAY + 1 for each in invocations}
-        repeated = self._stores.replays.claim(request, keys)
+    def _claim(self, request: str, asked: Invocation) -> None:
+        (repeated,) = self._stores.replays.claim([(request, claims_of(asked))])
         if repeated is not None:
-            token = next(each.link for each in invocations if each.replay_key == repeated)
-            raise ReplayError("this invocation has come before", token=token)
-
-
-def run_of(job: Invocation) -> str:
-    """Return the id of the run that an invocation (8) asks for: one and the same however often it is opened."""
-    return sha256(job.token.body).hexdigest()[:_RUN_DIGITS]
+            raise replayed(repeated, asked)

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ipvm_queue.errors import BlockError
 from ipvm_queue.ipld import Link, decode, encode
 from ipvm_queue.plan import compile_plan, looked_up
 from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import FAILED, Opening, Record
+from ipvm_queue.store import FAILED, NewRun, Opening, Record
 from ipvm_queue.ucan import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Container, Mapping, Sequence
 
+    from ipvm_queue.errors import UnavailableError
     from ipvm_queue.plan import Node, Plan
     from ipvm_queue.plan.compiler import Compiled
     from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns, State
     from ipvm_queue.workflow import Task, Workflow
     from ipvm_queue.workflow.safety import Safety
-
-
-_NOTHING: Final[Mapping[int, Record]] = MappingProxyType({})
 
 
 class Filed(NamedTuple):
@@ -39,6 +36,19 @@ class Filed(NamedTuple):
     tokens: bytes
     document: bytes
     handed: Mapping[Link, bytes]
+
+
+class Admission(NamedTuple):
+    """A job that may be run, about to become the run `run`: its plan, its papers, and the blocks that it brings.
+
+    `free` are the commands that may be with any args.
+    """
+
+    run: str
+    compiled: Compiled
+    papers: Filed
+    blocks: Mapping[Link, bytes]
+    free: Container[str]
 
 
 class WorkQueue:
@@ -67,33 +77,34 @@ class WorkQueue:
             workflow, subject, document, service, safety=self._safety, private=self._private, seed=run.encode()
         )
 
-    def open(
-        self, run: str, compiled: Compiled, papers: Filed, blocks: Mapping[Link, bytes], free: Container[str]
-    ) -> bool:
-        """Release what waits for nothing; False where the run is open already. `blocks` are what the job brings.
+    def open(self, admissions: Sequence[Admission]) -> list[bool | UnavailableError]:
+        """Release what waits for nothing in new runs, all in a few round trips.
 
-        `free` are the commands that may be with any args. Of others, a task with promises is not taken for done because
-        there is a receipt under its promises: the worker looks at its policies once they are kept.
-
-        They stay as long as blocks do, and so do the document and the tokens: with them receipts are verified long
-        after the run is forgotten.
+        Return for each whether it was not open already, or why it could not be opened. The job's blocks stay as long as
+        blocks do, and so do the document and the tokens: with them receipts are verified long after the run is
+        forgotten.
         """
-        plan, pages = compiled
+        nodes = [admission.compiled.plan.steps for admission in admissions]
+        known = self._known([(steps, admission.free) for steps, admission in zip(nodes, admissions, strict=True)])
+        return self._runs.open_all([self._new(*each) for each in zip(admissions, nodes, known, strict=True)])
+
+    def _new(self, admission: Admission, nodes: Mapping[int, Node], known: Mapping[int, Record]) -> NewRun:
+        (plan, pages), papers = admission.compiled, admission.papers
         opening = replace(
-            self._opening(plan, papers.requestor, free=free),
+            _opening(plan, nodes, papers.requestor, known),
             invocation=papers.invocation,
             push=papers.push,
             service=plan.service,
             grants=Link.of(papers.tokens),
             handed=papers.handed,
         )
-        kept = {**blocks, plan.document: papers.document, Link.of(papers.tokens): papers.tokens}
-        return self._runs.open(
-            run,
+        kept = {**admission.blocks, plan.document: papers.document, Link.of(papers.tokens): papers.tokens}
+        return NewRun(
+            admission.run,
             opening,
-            lifetime=self._run_lifetime,
-            blocks={**pages, plan.link: plan.data},
-            stage=lambda pipeline: self._blocks.stage(pipeline, kept),
+            self._run_lifetime,
+            {**pages, plan.link: plan.data},
+            lambda pipeline: self._blocks.stage(pipeline, kept),
         )
 
     def resume(self, run: str, plan: Plan, requestor: str) -> None:
@@ -110,57 +121,37 @@ class WorkQueue:
         again = _doubtful(plan, settled)
         self._runs.unsettle(run, sorted(again & settled.keys()))
         settled = {number: record for number, record in settled.items() if number not in again}
+        nodes = plan.steps
+        (known,) = self._known([(nodes, ())])
         opening = replace(
-            self._opening(plan, requestor, settled),
+            _opening(plan, nodes, requestor, {**known, **settled}),
             invocation=header.invocation,
             push=header.push,
             service=header.service,
             grants=header.grants,
         )
-        self._runs.open(run, opening, lifetime=self._run_lifetime)
+        self._runs.open(NewRun(run, opening, self._run_lifetime))
 
-    def _opening(
-        self, plan: Plan, requestor: str, had: Mapping[int, Record] = _NOTHING, *, free: Container[str] = ()
-    ) -> Opening:
-        nodes = plan.steps
-        settled = {**self._known(nodes, free), **had}
-        arrived: dict[int, int] = {}
-        for number in settled:
-            for target, _, _ in nodes[number].targets:
-                arrived[target] = arrived.get(target, 0) + 1
-        ready: dict[int, list[int]] = {}
-        for number, node in nodes.items():
-            if number not in settled and len(node.predecessors) == arrived.get(number, 0):
-                ready.setdefault(node.queue, []).append(number)
-        failed = [number for number, record in settled.items() if record.state in FAILED and not nodes[number].handled]
-        return Opening(
-            plan=plan.link,
-            document=plan.document,
-            count=plan.count,
-            requestor=requestor,
-            messages={queue: message(queue, plan.link, plan.longest) for queue in plan.queues},
-            settled=settled,
-            arrived={number: count for number, count in arrived.items() if number not in settled},
-            ready=ready,
-            failed=len(failed),
-            first_failed=min(failed, default=None),
-            catch=plan.catch,
-            barrier=plan.barrier,
-        )
+    def _known(self, asked: Sequence[tuple[Mapping[int, Node], Container[str]]]) -> list[dict[int, Record]]:
+        """Return the nodes that need not run, because their pure Task has a receipt, for each of several plans.
 
-    def _known(self, nodes: Mapping[int, Node], free: Container[str]) -> dict[int, Record]:
-        """Return the nodes that need not run, because their pure Task has a receipt."""
-        allowed = looked_up(nodes.items(), lambda node: node.is_static or node.command in free)
-        pure = [(number, node.task) for number, node in allowed]
-        entries = self._receipts.of_tasks([task for _, task in pure])
+        With the nodes of each come the commands that may be with any args. Of others, a task with promises is not taken
+        for done because there is a receipt under its promises: the worker looks at its policies once they are kept.
+        """
+        wanted = [(at, *each) for at, (nodes, free) in enumerate(asked) for each in _pure(nodes, free)]
+        entries = self._receipts.of_tasks([task for _, _, task in wanted])
         found = [
-            (number, entry.receipt)
-            for (number, _), entry in zip(pure, entries, strict=True)
+            (at, number, entry.receipt)
+            for (at, number, _), entry in zip(wanted, entries, strict=True)
             if entry is not None and entry.reusable
         ]
-        envelopes = self._receipts.bytes_of([receipt for _, receipt in found])
-        records = {number: self._record(data) for (number, _), data in zip(found, envelopes, strict=True)}
-        return {number: record for number, record in records.items() if record is not None}
+        envelopes = self._receipts.bytes_of([receipt for _, _, receipt in found])
+        known: list[dict[int, Record]] = [{} for _ in asked]
+        for (at, number, _), data in zip(found, envelopes, strict=True):
+            record = self._record(data)
+            if record is not None:
+                known[at][number] = record
+        return known
 
     def _record(self, data: bytes | None) -> Record | None:
         """Return the record of a receipt, None where it or its result is lost: what is lost is computed again."""
@@ -186,3 +177,35 @@ def _doubtful(plan: Plan, settled: Mapping[int, Record]) -> set[int]:
                 found.add(target)
                 ahead.append(target)
     return found
+
+
+def _pure(nodes: Mapping[int, Node], free: Container[str]) -> list[tuple[int, Link]]:
+    found = looked_up(nodes.items(), lambda node: node.is_static or node.command in free)
+    return [(number, node.task) for number, node in found]
+
+
+def _opening(plan: Plan, nodes: Mapping[int, Node], requestor: str, settled: Mapping[int, Record]) -> Opening:
+    """Return all that a run of `nodes` starts from, of which some have settled already."""
+    arrived: dict[int, int] = {}
+    for number in settled:
+        for target, _, _ in nodes[number].targets:
+            arrived[target] = arrived.get(target, 0) + 1
+    ready: dict[int, list[int]] = {}
+    for number, node in nodes.items():
+        if number not in settled and len(node.predecessors) == arrived.get(number, 0):
+            ready.setdefault(node.queue, []).append(number)
+    failed = [number for number, record in settled.items() if record.state in FAILED and not nodes[number].handled]
+    return Opening(
+        plan=plan.link,
+        document=plan.document,
+        count=plan.count,
+        requestor=requestor,
+        messages={queue: message(queue, plan.link, plan.longest) for queue in plan.queues},
+        settled=settled,
+        arrived={number: count for number, count in arrived.items() if number not in settled},
+        ready=ready,
+        failed=len(failed),
+        first_failed=min(failed, default=None),
+        catch=plan.catch,
+        barrier=plan.barrier,
+    )

@@ -46,6 +46,7 @@ class Inbox:
         self._keys = keys
         self._max_bytes = max_bytes
         self._look = redis.register_script(scripts.source("look"))
+        self._reply = redis.register_script(scripts.source("reply"))
 
     # The one who asks
 
@@ -127,17 +128,11 @@ class Inbox:
         return found
 
     def reply(self, gate: str, answers: Mapping[str, bytes | None]) -> None:
-        """Answer requests (None: it is no request) and forget them, in one round trip."""
-        pipeline = self._redis.pipeline(transaction=True)
+        """Answer requests (None: it is no request) and forget them, in one step."""
+        args: list[Any] = [self._keys.prefix, _ANSWER_SECONDS]
         for request, answer in answers.items():
-            if answer is not None:
-                key = self._keys.reply(request)
-                pipeline.delete(key)
-                pipeline.rpush(key, answer)
-                pipeline.expire(key, _ANSWER_SECONDS)
-            pipeline.delete(self._keys.request(request))
-            pipeline.lrem(self._keys.at(gate), 0, request)
-        pipeline.execute()
+            args += (request, int(answer is not None), answer or b"")
+        self._reply(keys=[self._keys.at(gate)], args=args)
 
 
 def _parcel(request: str, answer: list[Any]) -> Parcel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.keys import Keys
@@ -21,21 +21,25 @@ class RedisReplays:
         self._redis = redis
         self._keys = keys
 
-    def claim(self, request: str, invocations: Mapping[bytes, int]) -> bytes | None:
-        """Remember invocations (the hash of what was signed, and a Unix time until when) as those of a request.
+    def claim(self, wanted: Sequence[tuple[str, Mapping[bytes, int]]]) -> list[bytes | None]:
+        """Remember invocations (the hash of what was signed, and a Unix time until when) as those of requests.
 
-        Return the first that another request has brought; none is remembered then.
+        Return for each request the first of its invocations that another has brought, before it or in front of it
+        here; none of it is remembered then.
         """
-        keys = {key: self._keys.replay(key) for key in invocations}
         pipeline = self._redis.pipeline(transaction=True)
-        for key, until in invocations.items():
-            pipeline.set(keys[key], request, nx=True, exat=until)
-            pipeline.get(keys[key])
-        found = pipeline.execute()
-        owners = dict(zip(invocations, found[1::2], strict=True))
-        repeated = next((key for key, owner in owners.items() if owner is None or owner.decode() != request), None)
-        if repeated is not None:
-            mine = [keys[key] for key, owner in owners.items() if owner is not None and owner.decode() == request]
-            if mine:
-                self._redis.delete(*mine)
+        for request, invocations in wanted:
+            for key, until in invocations.items():
+                pipeline.set(self._keys.replay(key), request, nx=True, get=True, exat=until)
+        owners = iter(pipeline.execute())
+        repeated: list[bytes | None] = []
+        mine: list[str] = []
+        for request, invocations in wanted:
+            found = dict(zip(invocations, owners, strict=False))
+            own = [key for key, owner in found.items() if owner is None or owner.decode() == request]
+            repeated.append(next((key for key in found if key not in own), None))
+            if repeated[-1] is not None:
+                mine += [self._keys.replay(key) for key in own]
+        if mine:
+            self._redis.delete(*mine)
         return repeated

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 from ipvm_queue.errors import UnavailableError, UsageError
 from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.store import scripts
+from ipvm_queue.store.chunks import chunks
+from ipvm_queue.store.opening import Opener
 from ipvm_queue.store.records import Record, read_flag
-from ipvm_queue.store.transitions import NOTHING, Answer, Grant, Header, Papers, Progress
+from ipvm_queue.store.transitions import Answer, Grant, Header, Papers, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.keys import Keys
-    from ipvm_queue.store.transitions import Ask, Attestation, Opening, Settlement
+    from ipvm_queue.store.transitions import Ask, Attestation, NewRun, Settlement
 
 _BATCH: Final = 1000
-_STAGED_SECONDS: Final = 3600
 _LAPSE_POINTS: Final = 1
 CRASH_POINTS: Final = 3
 DEATH_LIMIT: Final = 6  # two crashes, or six deaths of workers that somebody else killed
@@ -39,7 +40,8 @@ class RedisRuns:
         self._keys = keys
         self._lease = int(lease * 1000)
         self._lifetime = int((receipt_lifetime or 0) * 1000)
-        names = ("open", "begin", "enter", "settle", "renew", "abandon", "sweep", "cancel", "receive")
+        self._opener = Opener(redis, keys, self._lifetime)
+        names = ("begin", "enter", "settle", "renew", "abandon", "sweep", "cancel", "receive")
         self._scripts = {name: redis.register_script(scripts.source(name)) for name in names}
 
     def _call(self, name: str, run: str, *args: Any) -> Any:
@@ -47,84 +49,23 @@ class RedisRuns:
 
     # Opening
 
-    def open(
-        self,
-        run: str,
-        opening: Opening,
-        *,
-        lifetime: float,
-        blocks: Mapping[Link, bytes] = NOTHING,
-        stage: Callable[[Broker], None] | None = None,
-    ) -> bool:
-        """Stage a run's nodes, then open it in one step; False where a run of this id is open already.
+    def open(self, new: NewRun) -> bool:
+        """Open a run in one step; False where a run of this id is open already.
 
-        What was staged for a run that is never opened lapses by itself, and staging twice (the client repeats a
-        pipeline whose answer was lost) leaves the run that the first opened as it is. `lifetime` counts from the
-        run's end; `blocks` are those that only runs need, and lapse with it. `stage` adds to the pipeline what else
-        must be there before.
+        Raises `UnavailableError` where it could not be stored as a whole.
         """
-        key = self._keys.run(run)
-        pipeline = self._redis.pipeline(transaction=False)
-        if stage is not None:
-            stage(pipeline)
-        for cid, data in blocks.items():
-            pipeline.set(self._keys.block(cid), data)
-        for some in _chunks([cid.key for cid in blocks]):
-            pipeline.sadd(f"{key}:blocks", *some)
-        self._stage(pipeline, key, opening)
-        fields = self._fields(opening, lifetime)
-        args = [self._keys.prefix, run, *(item for pair in fields.items() for item in pair)]
-        pipeline.evalsha(self._scripts["open"].sha, 1, key, *args)
-        *stored, opened = pipeline.execute(raise_on_error=False)
-        if isinstance(opened, Exception):  # the script is not loaded yet, or something is wrong that will show again
-            opened = self._scripts["open"](keys=[key], args=args)
-        self._check_stored(run, stored)
-        return bool(opened)
+        (opened,) = self.open_all([new])
+        if isinstance(opened, UnavailableError):
+            raise opened
+        return opened
 
-    def _stage(self, pipeline: Broker, key: str, opening: Opening) -> None:
-        for part, values in (
-            ("settled", {node: record.pack() for node, record in opening.settled.items()}),
-            ("arrived", dict(opening.arrived)),
-            ("handed", {pop.key: data for pop, data in opening.handed.items()}),
-        ):
-            for some in _chunks(list(values.items())):
-                pipeline.hset(f"{key}:new:{part}", mapping=dict(some))
-            if values:
-                pipeline.expire(f"{key}:new:{part}", _STAGED_SECONDS)
-        for data in opening.handed.values():  # receipts name them, and outlive the run
-            pipeline.set(self._keys.block(Link.of(data, DAG_CBOR)), data, px=self._lifetime or None)
-        for queue, nodes in opening.ready.items():
-            for some_nodes in _chunks(list(nodes)):
-                pipeline.zadd(f"{key}:new:ready:{queue}", {str(node): node for node in some_nodes})
-            pipeline.expire(f"{key}:new:ready:{queue}", _STAGED_SECONDS)
-
-    def _check_stored(self, run: str, answers: Sequence[Any]) -> None:
-        """End a run of which a part could not be stored (no memory left, for instance): half a run is none."""
-        failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        if failed is not None:
-            self.cancel(run, "it could not be stored as a whole")
-            raise UnavailableError(f"the broker could not store the run: {failed}") from failed
-
-    def _fields(self, opening: Opening, lifetime: float) -> dict[str, Any]:
-        fields: dict[str, Any] = {
-            "plan": opening.plan.bytes,
-            "doc": opening.document.bytes,
-            "count": opening.count,
-            "left": opening.count + (opening.barrier is not None) - len(opening.settled),
-            "failed": opening.failed,
-            "requestor": opening.requestor,
-            "ttl": int(lifetime * 1000),
-            "first": opening.first_failed,
-            "catch": opening.catch,
-            "inv": None if opening.invocation is None else opening.invocation.bytes,
-            "push": None if opening.push is None else opening.push.bytes,
-            "service": opening.service,
-            "grants": None if opening.grants is None else opening.grants.bytes,
-        }
-        for number, (name, template) in enumerate(opening.messages.items()):
-            fields[f"queue:{number}"] = self._keys.list(name)
-            fields[f"message:{number}"] = template
-        return {name: value for name, value in fields.items() if value is not None}
+    def open_all(self, runs: Sequence[NewRun]) -> list[bool | UnavailableError]:
+        """Open runs in one round trip; return for each what `open` would return or raise."""
+        answers = self._opener.open(runs)
+        for new, answer in zip(runs, answers, strict=True):
+            if isinstance(answer, UnavailableError):  # half a run is none
+                self.cancel(new.run, "it could not be stored as a whole")
+        return answers
 
     def withdraw(self, run: str) -> None:
         """Take a run from the workers, so that nothing of it settles any more and it can be opened again.
@@ -141,7 +82,7 @@ class RedisRuns:
 
     def unsettle(self, run: str, nodes: Sequence[int]) -> None:
         """Forget the records of nodes of a withdrawn run, which are to be looked at again."""
-        for some in _chunks(list(nodes)):
+        for some in chunks(list(nodes)):
             self._redis.hdel(f"{self._keys.run(run)}:settled", *some)
 
     # Working
@@ -323,7 +264,7 @@ class RedisRuns:
     def records(self, run: str, nodes: Sequence[int]) -> list[Record | None]:
         """Return the records of nodes, None for those that have not settled."""
         found: list[Record | None] = []
-        for some in _chunks(list(nodes)):
+        for some in chunks(list(nodes)):
             packed = self._redis.hmget(f"{self._keys.run(run)}:settled", some)
             found.extend(None if data is None else Record.unpack(data) for data in packed)
         return found
@@ -369,10 +310,6 @@ def _link(data: bytes | None) -> Link | None:
 def _answer(answer: list[Any]) -> Answer:
     pairs = zip(answer[1::2], answer[2::2], strict=True)
     return Answer(answer[0].decode(), [(Link(cid), block) for cid, block in pairs])
-
-
-def _chunks(items: list[Any]) -> Iterator[list[Any]]:
-    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
 
 
 def _unknown(run: str) -> UsageError:

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ipvm_queue.ipld import Link
+    from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.records import Record, State
 
 NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
@@ -118,6 +119,20 @@ class Opening:
     service: str | None = None
     grants: Link | None = None
     handed: Mapping[Link, bytes] = field(default_factory=dict)
+
+
+class NewRun(NamedTuple):
+    """A run about to be opened.
+
+    `lifetime` counts in seconds from its end, `blocks` are those that only runs need, and lapse with it; `stage` adds
+    to a pipeline what else must be there before.
+    """
+
+    run: str
+    opening: Opening
+    lifetime: float
+    blocks: Mapping[Link, bytes] = NOTHING
+    stage: Callable[[Broker], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

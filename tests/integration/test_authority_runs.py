@@ -16,7 +16,7 @@ from ipvm_queue.plan import WASM_QUEUE
 from ipvm_queue.plan.canvas import message
 from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.requests import PUSH, RUN, Request
-from ipvm_queue.store import Keys, Opening, RedisRuns, connect
+from ipvm_queue.store import Keys, NewRun, Opening, RedisRuns, connect
 from ipvm_queue.ucan import Container, Delegation, Invocation, read, revoke
 
 pytestmark = pytest.mark.integration
@@ -181,7 +181,7 @@ def test_a_run_that_passed_no_gate_is_ended(guest, stack):
             first_failed=None,
             catch=None,
         )
-        assert store.open("f" * 16, forged, lifetime=60)
+        assert store.open(NewRun("f" * 16, forged, 60))
 
         stack.wait_for(lambda: store.header("f" * 16).status != "running")
 

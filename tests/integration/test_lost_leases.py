@@ -8,7 +8,7 @@ import pytest
 
 from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import Ask, Keys, Opening, RedisRuns, connect
+from ipvm_queue.store import Ask, Keys, NewRun, Opening, RedisRuns, connect
 
 pytestmark = pytest.mark.integration
 
@@ -23,7 +23,7 @@ def runs(stack):
     store = RedisRuns(broker, keys, lease=LEASE, receipt_lifetime=None)
     plan = Link.of(b"plan", DAG_CBOR)
     opening = Opening(plan, plan, 1, "did:key:z", {"q": message("q", plan, 1.0)}, {}, {}, {0: [0]}, 0, None, None)
-    store.open("run", opening, lifetime=1)
+    store.open(NewRun("run", opening, 1))
     yield store
     broker.delete(*broker.keys(f"{keys.prefix}*"))
     broker.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ipvm_queue.ipld import DAG_CBOR, Link
-from ipvm_queue.store import Keys, Opening, Papers, RedisRuns, connect
+from ipvm_queue.store import Keys, NewRun, Opening, Papers, RedisRuns, connect
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +34,7 @@ def test_a_run_s_papers_come_with_its_first_nodes(runs, stack):
     grants = Link.of(TOKENS)
     stack.redis.set(Keys("papers").block(grants), TOKENS)
     gated = {"invocation": JOB, "push": PUSH, "service": "did:key:s", "grants": grants, "handed": {POP: HANDOUT}}
-    runs.open("run", opening(**gated), lifetime=60)
+    runs.open(NewRun("run", opening(**gated), 60))
 
     assert runs.begin("run", "me", 0, 0, 0, pop=POP).papers == Papers(JOB, PUSH, TOKENS, HANDOUT)
     assert runs.begin("run", "me", 0, 0, 0, pop=LATER).papers == Papers(JOB, PUSH, TOKENS, b"")
@@ -46,7 +46,7 @@ def test_a_run_s_papers_come_with_its_first_nodes(runs, stack):
 
 def test_a_run_is_handed_once_to_each_pop(runs):
     """The first answer to a pop stays."""
-    runs.open("run", opening(), lifetime=60)
+    runs.open(NewRun("run", opening(), 60))
     assert runs.handed("run", POP) is None
 
     runs.hand("run", POP, HANDOUT)
@@ -57,7 +57,7 @@ def test_a_run_is_handed_once_to_each_pop(runs):
 
 def test_a_run_without_papers_has_none(runs):
     """A run that nobody asked for with tokens answers like any other."""
-    runs.open("run", opening(), lifetime=60)
+    runs.open(NewRun("run", opening(), 60))
 
     grant = runs.begin("run", "me", 0, 1, 0, pop=POP)
 
@@ -66,7 +66,7 @@ def test_a_run_without_papers_has_none(runs):
 
 def test_revocations_are_counted_in_every_answer(runs, stack):
     """A worker learns from what it asks anyway that something has been revoked."""
-    runs.open("run", opening(), lifetime=60)
+    runs.open(NewRun("run", opening(), 60))
     stack.redis.hset(Keys("papers").revoked, JOB.key, "")
 
     assert runs.begin("run", "me", 0, 1, 0).revoked == 1

@@ -20,7 +20,7 @@ from stack import Stack
 
 from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
 from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import Ask, Attestation, Keys, Opening, Record, RedisRuns, Settlement, connect
+from ipvm_queue.store import Ask, Attestation, Keys, NewRun, Opening, Record, RedisRuns, Settlement, connect
 
 pytestmark = pytest.mark.integration
 
@@ -70,8 +70,8 @@ def machine(broker):
                 first_failed=None,
                 catch=None,
             )
-            assert runs.open("run", opening, lifetime=60)
-            assert not runs.open("run", opening, lifetime=60)
+            assert runs.open(NewRun("run", opening, 60))
+            assert not runs.open(NewRun("run", opening, 60))
 
         def _take(self, owner, grant):
             for node, _ in grant.nodes:

@@ -1,0 +1,170 @@
+"""Jobs at the gate (8 and 9): each is judged by itself, and those that may run are entered together.
+
+What is judged touches no store but for blocks that a job does not bring. Entering takes three round trips however many
+jobs there are: their invocations are claimed, so that none comes twice; what is known of their Tasks is looked up; they
+are opened. Each of them may be done again, by this gate or another, and changes nothing then.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from time import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ipvm_queue.errors import DocumentError, IpvmError, RefusedError
+from ipvm_queue.ipld import Link, encode
+from ipvm_queue.queue.accept import accept_push
+from ipvm_queue.queue.push import Admission, Filed
+from ipvm_queue.ucan import LEEWAY, InvalidSignatureError, MalformedError, ReplayError, issue
+from ipvm_queue.ucan.proof import is_same
+from ipvm_queue.workflow import DocumentLimits, read, to_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ipvm_queue.crypto import Signer
+    from ipvm_queue.ipld import Value
+    from ipvm_queue.queue.accept import Brought, Moment, Push
+    from ipvm_queue.queue.proofs import Proofs
+    from ipvm_queue.queue.push import WorkQueue
+    from ipvm_queue.store import Lease, RedisBlocks, RedisReplays
+    from ipvm_queue.ucan import Invocation
+    from ipvm_queue.workflow import Workflow
+
+_MOST_HANDED: Final = 8
+_RUN_DIGITS: Final = 16
+
+
+class Judged(NamedTuple):
+    """A job that may run, not entered yet: the request that brought it, its invocations 8 and 9, what it becomes."""
+
+    request: str
+    job: Invocation
+    push: Invocation
+    admission: Admission
+
+    @property
+    def answer(self) -> dict[str, Value]:
+        """What the receipt of the push (9) says is `ok`, once the job is entered."""
+        return {"run": self.admission.run, "plan": self.admission.compiled.plan.link, "inv": self.job.link}
+
+
+class Intake:
+    """Takes jobs in for the queue whose key is `signer`'s; `proofs` are its own.
+
+    `complete` chooses functions for tasks that name none.
+    """
+
+    def __init__(
+        self,
+        signer: Signer,
+        proofs: Proofs,
+        work: WorkQueue,
+        blocks: RedisBlocks,
+        replays: RedisReplays,
+        *,
+        limits: DocumentLimits,
+        complete: Callable[[Workflow, Mapping[Link, bytes]], Workflow],
+    ) -> None:
+        self._signer = signer
+        self._proofs = proofs
+        self._work = work
+        self._blocks = blocks
+        self._replays = replays
+        self._limits = limits
+        self._complete = complete
+
+    def judge(self, asked: Invocation, brought: Brought, moment: Moment, live: Sequence[Lease]) -> Judged:
+        """Return a job that may run; raises the `IpvmError` of its refusal. `live` are the leases of the workers."""
+        accepted = accept_push(asked, brought.tokens, self._proofs, moment)
+        blocks = brought.blocks()
+        document = blocks.get(accepted.document)
+        if document is None:
+            document = self._blocks.get(accepted.document)
+        workflow = self._complete(self._workflow(accepted, document), blocks)
+        run = run_of(accepted.job)
+        compiled = self._work.compile(run, workflow, accepted.document, subject=moment.queue, service=accepted.job.sub)
+        free: set[str] = set()
+        for number, node in enumerate(compiled.plan):
+            if number == compiled.plan.barrier:
+                continue  # the queue's own, and does nothing
+            if node.command not in free and accepted.grants.allow(
+                node.command, node.args, now=moment.now, revoked=moment.revoked, promises=True
+            ):
+                free.add(node.command)
+        papers = Filed(
+            requestor=accepted.job.iss,
+            invocation=accepted.job.link,
+            push=accepted.push.link,
+            tokens=brought.container,
+            document=document,
+            handed=self._handed(accepted, compiled.plan.queues, Link.of(brought.container), moment.now, live),
+        )
+        kept = {cid: data for cid, data in blocks.items() if data != document}
+        admission = Admission(run, compiled, papers, kept, free)
+        return Judged(brought.request, accepted.job, accepted.push, admission)
+
+    def enter(self, jobs: Sequence[Judged]) -> list[dict[str, Value] | IpvmError]:
+        """Open the runs of jobs that may run; return for each what its answer says is `ok`, or why it is refused."""
+        claims = [(each.request, claims_of(each.job, each.push)) for each in jobs]
+        repeated = self._replays.claim(claims)
+        first = [each for each, key in zip(jobs, repeated, strict=True) if key is None]
+        opened = iter(self._work.open([each.admission for each in first]))
+        answers: list[dict[str, Value] | IpvmError] = []
+        for each, key in zip(jobs, repeated, strict=True):
+            done = next(opened) if key is None else replayed(key, each.job, each.push)
+            answers.append(done if isinstance(done, IpvmError) else each.answer)
+        return answers
+
+    def _workflow(self, accepted: Push, document: bytes) -> Workflow:
+        """Return the signed workflow that 8 names; raises where it is another form, or another's."""
+        try:
+            workflow = read(document, limits=self._limits)
+        except DocumentError as error:
+            raise RefusedError(
+                error.message, hint=error.hint, rule="document", faults=error.fields["faults"]
+            ) from error
+        if workflow.signature is None or not is_same(workflow.signature.issuer, accepted.job.iss):
+            raise InvalidSignatureError(
+                f"the job is not signed by {accepted.job.iss}, who has it run", token=accepted.job.link
+            )
+        if encode(to_document(workflow)) != document:
+            raise MalformedError("the job is not the DAG-CBOR of {header, jobs, signature}", token=accepted.job.link)
+        return workflow
+
+    def _handed(
+        self, accepted: Push, queues: Sequence[str], sent: Link, now: int, live: Sequence[Lease]
+    ) -> dict[Link, bytes]:
+        """Return hand-outs (11) of a run to the workers that are there, where they are not too many."""
+        fit = [lease for lease in live if lease.until > now and not set(lease.queues).isdisjoint(queues)]
+        if len(fit) > _MOST_HANDED:
+            return {}
+        return {
+            lease.pop: hand_out(self._signer, lease, accepted.job.link, accepted.push.link, sent, now=now)
+            for lease in fit
+        }
+
+
+def hand_out(signer: Signer, lease: Lease, job: Link, push: Link, sent: Link, *, now: int) -> bytes:
+    """Return a hand-out (11) of a job to a lease's worker.
+
+    `sent` is the container that 8 and 9 came in, where a reader finds what they need.
+    """
+    out: Value = {"ok": {"inv": job, "push": push, "pop": lease.pop}}
+    return issue(signer, lease.task, out, {"lease": lease.until, "sent": sent}, now)[1]
+
+
+def claims_of(*invocations: Invocation) -> dict[bytes, int]:
+    """Return what invocations are told by when they come again, and until when (Unix seconds) that matters."""
+    return {each.replay_key: (each.exp or int(time())) + LEEWAY + 1 for each in invocations}
+
+
+def replayed(key: bytes, *invocations: Invocation) -> ReplayError:
+    """Return the refusal of what has come before: that of the invocations whose key it is."""
+    token = next(each.link for each in invocations if each.replay_key == key)
+    return ReplayError("this invocation has come before", token=token)
+
+
+def run_of(job: Invocation) -> str:
+    """Return the id of the run that an invocation (8) asks for: one and the same however often it is opened."""
+    return sha256(job.token.body).hexdigest()[:_RUN_DIGITS]
