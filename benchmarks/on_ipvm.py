@@ -42,8 +42,8 @@ class Ipvm:
             "IPVM_EVENTS": "false",  # as plain Celery's are, until somebody watches
             "IPVM_SINGLE_OWNER": "true",
         }
-        self._gate = self._start("workers.gate", "-P", "solo")
-        self._worker = self._start("workers.wasm", "-P", "prefork", "-c", "2")
+        self._gate = self._start("workers.gate", "-n", "gate@%h", "-P", "solo")
+        self._worker = self._start("workers.wasm", "-n", "wasm@%h", "-P", "prefork", "-c", "2")
         self._client = Client(self.broker.url)
         self._scalars = str(self._client.blocks.put(guest.SCALARS))
         self._total = str(self._client.blocks.put(guest.TOTAL))
