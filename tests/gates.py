@@ -8,11 +8,12 @@ queue's answer.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 from os import urandom
 from secrets import token_hex
-from time import time
+from time import sleep, time
 
 from modules import numbers, salt
 from principals import forge
@@ -171,7 +172,7 @@ class Parties:
 
     def refuses(self, request: Request, *rules: str) -> dict:
         """Assert that a request is refused by one of the rules, logged once, and leaves nothing; return the error."""
-        before = self.left()
+        before = self.at_rest()
         name = self.leave(request)
         error = self.answer(name).out.get("error")
         assert error, "it was accepted"
@@ -185,6 +186,17 @@ class Parties:
         """Return the lines of the gate's log about a refused request."""
         lines = self.stack.groups["gate"].log.read_text(errors="replace").splitlines()
         return [line for line in lines if name in line and "refused" in line]
+
+    def at_rest(self) -> dict[str, str]:
+        """Wait until nothing that was let in before goes on; return what is `left` then."""
+        going = re.compile(r":run:\w+:(ready:\d|leases)$|:ipvm\.(wasm|effects)$")
+
+        def still() -> dict[str, str] | None:
+            first = self.left()
+            sleep(0.1)
+            return first if not any(map(going.search, first)) and self.left() == first else None
+
+        return self.stack.wait_for(still)
 
     def left(self) -> dict[str, str]:
         """Return a digest of everything on the broker that a request could leave behind, and the broker's users."""

@@ -14,7 +14,7 @@ from stack import Stack
 
 from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import Keys, Opening, RedisActs, RedisRuns, Wanted, connect
+from ipvm_queue.store import Keys, NewRun, Opening, RedisActs, RedisRuns, Wanted, connect
 
 pytestmark = pytest.mark.integration
 
@@ -63,7 +63,7 @@ def machine(broker):
                 first_failed=None,
                 catch=None,
             )
-            runs.open(run, opening, lifetime=60)
+            runs.open(NewRun(run, opening, 60))
             runs.begin(run, owner, 0, 1, 0)
             return run
 
