@@ -126,6 +126,9 @@ class Context(Protocol):
     def config(self, table: str) -> Mapping[str, Any]:
         """Return a table of the `effects_config` file, checked; empty where the file has none."""
 
+    def run_job(self, job: dict[str, Value] | str, call: Call) -> Outcome:
+        """Have the queue run a further job, in the name of who asked for the job that this call is of."""
+
 
 class Effect(NamedTuple):
     """A row of the registry: how (URI scheme, ability) is done, and how dangerous that is.

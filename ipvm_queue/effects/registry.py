@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from ipvm_queue.workflow import Task
 
 GROUP: Final = "ipvm_queue.effects"
-FAMILIES: Final = ("dns", "http", "mail", "keys", "secrets", "ipns", "ipfs", "drand", "handle", "wasi", "container")
+FAMILIES: Final = (
+    "dns", "http", "mail", "keys", "secrets", "ipns", "ipfs", "drand", "handle", "wasi", "container", "further"
+)  # fmt: skip
 _SHOWN: Final = 5
 
 

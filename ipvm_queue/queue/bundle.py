@@ -2,7 +2,8 @@
 
 A bundle holds, for each receipt (13r), the service's word for it (13s), the queue's hand-out (11), the pop (10), the
 push (9), the job's invocation (8) with its document, the delegations of all of these, and the blocks of large Results;
-and the same for the receipts that its arguments were taken from. It is read with no network and no store. What it
+and the same for the receipts that its arguments were taken from, and for those beneath it, of a further job that it had
+run. It is read with no network and no store. What it
 proves: the worker was entitled as of the hand-out, unless something was revoked, which cannot be known offline.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue import entitled
+from ipvm_queue.queue.beneath import RUN_JOB, beneath, check_document, check_results, further_job
 from ipvm_queue.queue.grants import Grants
 from ipvm_queue.queue.members import Members
 from ipvm_queue.queue.recompute import Job, Known, Match, Registry, read_job
@@ -51,6 +53,7 @@ class _Case:
     def __init__(self, receipt: Invocation, inputs: list[Link]) -> None:
         self.receipt = receipt
         self.inputs = inputs
+        self.beneath = beneath(receipt.meta)
         self.steps: list[Step] = []
         self.result: dict[str, Value] = {}
         self.word: Authority | None = None
@@ -59,6 +62,11 @@ class _Case:
         self.job: tuple[Authority, Link] | None = None
         self.compiled: Job | None = None
         self.matches: list[Match] | None = None
+
+    @property
+    def rests_on(self) -> list[Link]:
+        """The receipts that were there before it: those of its inputs, and those beneath it."""
+        return [*self.inputs, *(self.beneath.receipts if self.beneath else ())]
 
     @property
     def flaw(self) -> Step | None:
@@ -95,7 +103,7 @@ class _Reader:
             self._judge(self._cases[link])
         asked, labels = ([], {}) if self._mine is None else self._asked(self._mine)
         asked = [*self._whole(), *asked]
-        used = {link for some in inputs.values() for link in some}
+        used = {link for case in self._cases.values() for link in case.rests_on}
         findings = [self._finding(self._cases[link], is_input=link in used, labels=labels) for link in order]
         findings.sort(key=lambda each: each.is_input)
         return Report(tuple(findings), tuple(asked), self._members.unused)
@@ -130,8 +138,9 @@ class _Reader:
                 if seen:
                     order[link] = None
                 elif link in inputs and link not in order:
+                    below = beneath(receipts[link].meta)
                     ahead.append((link, True))
-                    ahead += [(each, False) for each in inputs[link]]
+                    ahead += [(each, False) for each in (*inputs[link], *(below.receipts if below else ()))]
         return list(order), inputs
 
     def _under(self, receipt: Invocation) -> list[Link]:
@@ -151,10 +160,13 @@ class _Reader:
             ("push", self._push),
             ("job", self._job),
             ("task", self._task),
+            ("beneath", self._beneath),
             ("grants", self._grants),
             ("time", self._time),
         )
         for name, look in looks:
+            if name == "beneath" and case.beneath is None and not _runs_job(case):
+                continue
             try:
                 case.steps.append(Step(name, Verdict.OK, look(case)))
             except Flaw as flaw:
@@ -217,13 +229,7 @@ class _Reader:
         known = [each.known for each in there]
         matches = _found(case.compiled).matches(ran, case.result, known) if isinstance(ran, Link) else []
         case.matches = matches or None
-        missing = [link for link in case.inputs if link not in self._cases]
-        if missing:
-            raise self._members.absent(missing[0], "the receipt of an input,", _is_task)
-        for each in there:
-            if each.flaw is not None:
-                verdict, detail = each.flaw.verdict, each.flaw.detail
-                raise Flaw(verdict, f"its input {each.receipt.link} does not hold: {each.flaw.name}: {detail}")
+        self._there(case.inputs, "the receipt of an input,", "its input")
         if not matches:
             raise Flaw(Verdict.SWAPPED, f"{ran} is no Task of the job, with these inputs")
         other = next((match.node.command for match in matches if match.node.command != command), None)
@@ -231,6 +237,36 @@ class _Reader:
             raise Flaw(Verdict.SWAPPED, f"the service's word (13s) is for {command}, the task is {other}")
         after = "" if not there else ", from a receipt" if len(there) == 1 else f", from {len(there)} receipts"
         return f"it is {', '.join(repr(match.node.label) for match in matches)}{after}"
+
+    def _there(self, links: list[Link], name: str, short: str) -> list[_Case]:
+        """Return the cases of receipts that another rests on; raises a `Flaw` unless all are there and hold."""
+        missing = [link for link in links if link not in self._cases]
+        if missing:
+            raise self._members.absent(missing[0], name, _is_task)
+        there = [self._cases[link] for link in links]
+        for each in there:
+            if each.flaw is not None:
+                verdict, detail = each.flaw.verdict, each.flaw.detail
+                raise Flaw(verdict, f"{short} {each.receipt.link} does not hold: {each.flaw.name}: {detail}")
+        return there
+
+    def _beneath(self, case: _Case) -> str:
+        """Look whether a further job was run in the requestor's name, and came to what the receipt says of it."""
+        if case.beneath is None:
+            if "ok" in case.result:
+                raise Flaw(Verdict.MISSING, "it tells of a further job, and names no receipts beneath it")
+            return "no further job was run"
+        if not _runs_job(case):
+            raise Flaw(Verdict.SWAPPED, f"it names a further job, and its task is no {RUN_JOB}")
+        requestor, service = _found(case.job)[0].invocation.iss, _found(case.word).invocation.sub
+        asked, document = further_job(self._members, case.beneath, case.receipt, requestor, service)
+        there = self._there(case.beneath.receipts, "a receipt beneath it,", "what is beneath it,")
+        for match in _found(case.matches):
+            check_document(match.args, self._members.block(document, "the further job's document"))
+        compiled = self._compiled(asked, document, _found(case.handed).receipt.iss)
+        check_results(case.result, compiled, [each.known for each in there])
+        several = "a receipt" if len(there) == 1 else f"{len(there)} receipts"
+        return f"{several} of a further job, which {asked.iss} had run in the name of {requestor}"
 
     def _grants(self, case: _Case) -> str:
         """Look whether the requestor might have the service do this: some chain covers it, on its resolved args."""
@@ -248,7 +284,7 @@ class _Reader:
     def _time(self, case: _Case) -> str:
         bounds = _found(case.compiled).plan.bounds
         seconds = max(bounds[match.node.bounds].time for match in _found(case.matches))
-        times = [self._cases[link].receipt.iat or 0 for link in case.inputs if link in self._cases]
+        times = [self._cases[link].receipt.iat or 0 for link in case.rests_on if link in self._cases]
         return entitled.within(case.receipt, _found(case.handed), seconds, times)
 
     # The whole
@@ -306,6 +342,10 @@ class _Reader:
             addresses=case.known.addresses,
             word=None if case.word is None else case.word.invocation.link,
         )
+
+
+def _runs_job(case: _Case) -> bool:
+    return case.word is not None and case.word.invocation.args.get("cmd") == RUN_JOB
 
 
 def _is_task(token: Invocation) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ipvm_queue.errors import LimitError, MissingBlockError, UsageError
 from ipvm_queue.ipld import Link, decode
+from ipvm_queue.queue.beneath import beneath
 from ipvm_queue.queue.members import MAX_BYTES, MAX_MEMBERS
 from ipvm_queue.ucan import Container, Delegation, Invocation, Token, read
 from ipvm_queue.ucan.proof import is_same
@@ -73,7 +74,12 @@ class _Gathering:
         if isinstance(receipt.out, Link):
             self._take(receipt.out)
         under = receipt.meta.get("under", [])
-        return [*decode(self._take(under))] if isinstance(under, Link) else [*under]
+        inputs = decode(self._take(under)) if isinstance(under, Link) else under
+        below = beneath(receipt.meta)
+        if below is None:
+            return [*inputs]
+        self._sent(below.sent, [below.job])
+        return [*inputs, *below.receipts]
 
     def sent(self, container: Link, wanted: list[Link]) -> None:
         """Take in some of the invocations that were sent to the gate together, their document, and the delegations."""
@@ -98,13 +104,16 @@ class _Gathering:
         match receipt.out, receipt.meta.get("sent"):
             case {"ok": {"inv": Link() as job, "push": Link() as push, "pop": Link() as pop}}, Link() as sent:
                 self._invocation(pop)
-                try:
-                    self.sent(sent, [job, push])
-                except MissingBlockError:  # of another queue's receipt the members are here, each by itself
-                    self._invocation(push)
-                    self._document(self._invocation(job))
+                self._sent(sent, [job, push])
             case _:
                 raise UsageError(f"{link} is no hand-out that says what was sent with the job")
+
+    def _sent(self, container: Link, wanted: list[Link]) -> None:
+        try:
+            self.sent(container, wanted)
+        except MissingBlockError:  # of another queue's receipt the members are here, each by itself
+            for link in wanted:
+                self._document(self._invocation(link))
 
     def _invocation(self, link: Link) -> Invocation:
         found = Invocation.parse(self._take(link))

@@ -6,11 +6,12 @@ Which handler it is can be known only here, where the `with` of a job may come f
 from __future__ import annotations
 
 from copy import copy
+from functools import cache
 from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ipvm_queue.effects import Call, EffectError, Safety, UnknownEffectError, check, find
+from ipvm_queue.effects import Call, EffectError, Outcome, Safety, UnknownEffectError, check, find
 from ipvm_queue.effects.config import EffectsConfig
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.store import Wanted
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from ipvm_queue.settings import Settings
     from ipvm_queue.store import DirectoryBlocks, Record, RedisBlocks, State
     from ipvm_queue.worker.attest import Scribe
+    from ipvm_queue.worker.further import Agent
     from ipvm_queue.worker.guard import Guard
+    from ipvm_queue.worker.papers import Asked
     from ipvm_queue.worker.resolve import Resolved
 
 _SHOWN: Final = 200  # characters of a URI in the list of acts
@@ -56,26 +59,46 @@ class Blocks:
 
 
 class World:
-    """The `Context` that handlers are given."""
+    """The `Context` that handlers are given.
 
-    def __init__(self, settings: Settings, blocks: Blocks, signer: Signer) -> None:
+    `asked` is the job that an effect is of, None where it may ask for no further one; `beneath` is what a receipt says
+    of the one that it asked for.
+    """
+
+    def __init__(self, settings: Settings, blocks: Blocks, signer: Signer, agent: Agent) -> None:
         self.settings = settings
         self.blocks = blocks
         self.signer = signer
-        self._config: EffectsConfig | None = None
+        self.beneath: dict[str, Value] = {}
+        self._agent = agent
+        self.asked: Asked | None = None
+        self._config = cache(lambda: EffectsConfig(settings.effects_config))  # one for all effects
 
-    def without_puts(self) -> World:
-        """Return the world of a secret effect: nothing that it makes may stand in a block, for those are not sealed."""
+    def of(self, asked: Asked, node: Node) -> World:
+        """Return the world of one effect of a job, as that was `asked` for.
+
+        Nothing that a secret effect makes may stand in a block, and neither may the job that it asks for: blocks are
+        not sealed.
+        """
         twin = copy(self)
-        twin.blocks = copy(self.blocks)
-        twin.blocks.put = twin.blocks.pin = _refuse_put
+        if node.secret:
+            twin.blocks = copy(self.blocks)
+            twin.blocks.put = twin.blocks.pin = _refuse_put
+        twin.asked = None if node.veiled else asked
         return twin
 
     def config(self, table: str) -> Mapping[str, Any]:
         """Return a table of the `effects_config` file, read once."""
-        if self._config is None:
-            self._config = EffectsConfig(self.settings.effects_config)
-        return self._config.table(table)
+        return self._config().table(table)
+
+    def run_job(self, job: dict[str, Value] | str, call: Call) -> Outcome:
+        """Have the queue run a further job, in the name of who asked for the job that this effect is of."""
+        if self.asked is None:
+            message = "there are secrets in it, and the further job would stand in a block: blocks are not sealed"
+            raise EffectError("effect/secret-block", message, "requestor", sent=False)
+        came = self._agent.run(job, call, self.asked)
+        self.beneath = {"beneath": came.beneath}
+        return Outcome(came.out, {"run": came.run})
 
 
 class Effects:
@@ -103,7 +126,7 @@ class Effects:
             record, receipt = signed({"error": error.error}, "error", {})
             return Acted(receipt, record, {"error": error.error})
         digest = _digest(node, call)
-        world = self._world.without_puts() if node.secret else self._world
+        world = self._world.of(scribe.mandate.asked, node)
         what = {**what, "effect": f"{effect.scheme} {effect.ability}", "request": digest}
         if effect.safety is Safety.COMMAND:
             act = Act(wanted, effect, world, call, digest.bytes, signed, discreet=node.veiled)
@@ -112,7 +135,7 @@ class Effects:
             record, receipt = signed({"error": dict(CRASHED)}, "error", {})
             return Acted(receipt, record, {"error": dict(CRASHED)})
         done = ask(effect, world, call)
-        record, receipt = signed(done.out, "ok" if "ok" in done.out else "error", done.meta)
+        record, receipt = signed(done.out, "ok" if "ok" in done.out else "error", {**done.meta, **world.beneath})
         return Acted(receipt, record, done.out)
 
     def _look_up(self, errand: Errand) -> tuple[Effect, Call]:

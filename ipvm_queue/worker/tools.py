@@ -12,6 +12,7 @@ from ipvm_queue.plan import Plan, load
 from ipvm_queue.store import DirectoryBlocks, Keys, RedisActs, RedisBlocks, RedisRuns, Registry, RunKeys
 from ipvm_queue.wasm import Executor
 from ipvm_queue.worker.effect import Blocks, Effects, World
+from ipvm_queue.worker.further import Agent
 from ipvm_queue.worker.guard import Guard
 from ipvm_queue.worker.pace import Paces
 from ipvm_queue.worker.sealing import Vault, readers
@@ -55,6 +56,7 @@ class Tools:
         blocks = DirectoryBlocks(settings.cache_dir / "blocks", stored)
         owner = owner_of(hostname, os.getpid())
         acts = RedisActs(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl)
+        world = World(settings, Blocks(blocks, stored), signer, Agent(settings, signer, redis, stored))
         return cls(
             owner=owner,
             runs=RedisRuns(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl),
@@ -64,7 +66,7 @@ class Tools:
             wasm=Executor(blocks.get, settings.cache_dir / "modules"),
             budget=settings.budget,
             announcer=announcer,
-            effects=Effects(World(settings, Blocks(blocks, stored), signer), Guard(acts, owner, settings.lease)),
+            effects=Effects(world, Guard(acts, owner, settings.lease)),
             authorities=authorities(signer, redis, keys, settings.max_request_bytes),
             vault=Vault(signer, RunKeys(redis, keys), lambda: readers(Registry(redis, keys).workers())),
         )

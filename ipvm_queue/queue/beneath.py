@@ -1,0 +1,110 @@
+"""Receipts that carry others: a task had a further job run, and its receipt names what that came to.
+
+`meta.beneath` is `{"inv": &8, "sent": &container, "receipts": [&receipt…]}`: the further job's invocation, what it was
+sent with, and the receipts of its tasks. (the second diagram: Bob's receipt to Alice carries Carol's)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ipvm_queue.errors import DocumentError
+from ipvm_queue.ipld import Link
+from ipvm_queue.queue.entitled import issued
+from ipvm_queue.queue.requests import RUN
+from ipvm_queue.queue.verdict import Flaw, Verdict
+from ipvm_queue.ucan.proof import is_same
+from ipvm_queue.workflow import name_functions, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from ipvm_queue.ipld import Value
+    from ipvm_queue.queue.members import Members
+    from ipvm_queue.queue.recompute import Job, Known
+    from ipvm_queue.ucan import Invocation
+
+RUN_JOB: Final = "/job/run"
+FAILED: Final = "job/failed"
+_SIGNED: Final = frozenset({"v", "nonce", "requestor"})  # what signing adds to a header
+_NAME: Final = "the further job (8)"
+
+
+class Beneath(NamedTuple):
+    """A further job: its invocation, the container that it was sent in, and the receipts of its tasks."""
+
+    job: Link
+    sent: Link
+    receipts: list[Link]
+
+
+def beneath(meta: Mapping[str, Any]) -> Beneath | None:
+    """Return what a receipt's `meta` says of a further job, None where it says nothing."""
+    match meta.get("beneath"):
+        case {"inv": Link() as job, "sent": Link() as sent, "receipts": [*receipts]}:
+            return Beneath(job, sent, [link for link in receipts if isinstance(link, Link)])
+    return None
+
+
+def further_job(
+    members: Members, below: Beneath, receipt: Invocation, requestor: str, service: str
+) -> tuple[Invocation, Link]:
+    """Return a further job's invocation and its document's CID: who signed `receipt` had it run for `requestor`.
+
+    The last of its proofs is the requestor's own: nobody else has let the worker run jobs in their name.
+    """
+    asked = members.invocation(below.job, RUN, _NAME)
+    at = issued(asked, _NAME)
+    authority = members.authority(asked, _NAME, now=at, audience=service)
+    match asked.args:
+        case {"job": Link() as document, **rest} if not rest and str(asked.cmd) == RUN:
+            pass
+        case _:
+            raise Flaw(Verdict.SWAPPED, f"{_NAME} is not {RUN} of a document")
+    if not is_same(asked.iss, receipt.iss):
+        raise Flaw(Verdict.SWAPPED, f"{_NAME} is {asked.iss}'s, the receipt that names it is {receipt.iss}'s")
+    if not authority.proofs or not is_same(authority.proofs[-1].iss, requestor):
+        raise Flaw(Verdict.DELEGATED, f"{_NAME} was not run in the name of {requestor}")
+    if at > issued(receipt, "the receipt"):
+        raise Flaw(Verdict.EARLY, f"{_NAME} is of {at}, the receipt that names it of {receipt.iat}")
+    return asked, document
+
+
+def check_document(args: Value, document: Value) -> None:
+    """Raise a `Flaw` unless a document is the job in a task's args, signed, with the functions named that it names."""
+    job = args.get("job")
+    if not isinstance(job, dict | str) or not isinstance(document, dict):
+        raise Flaw(Verdict.MALFORMED, f"{_NAME} is of no document, or the task asks for none")
+    try:
+        wanted, signed = read(job), read(document)
+    except DocumentError as error:
+        raise Flaw(Verdict.MALFORMED, f"{_NAME}: {error.message}") from error
+    open_ones = (label for label, each in wanted.tasks.items() if each.kind == "wasm" and each.func is None)
+    chosen = {label: signed.tasks[label].func for label in open_ones if label in signed.tasks}
+    named = name_functions(wanted, {label: func for label, func in chosen.items() if isinstance(func, str)})
+    if _unsigned(named.body) != _unsigned(signed.body):
+        raise Flaw(Verdict.SWAPPED, f"{_NAME} is another than the one that the task asks for")
+
+
+def _unsigned(body: Value) -> Value:
+    header = {name: value for name, value in body["header"].items() if name not in _SIGNED}
+    return {"header": header, "jobs": body["jobs"]}
+
+
+def check_results(result: Mapping[str, Value], job: Job, there: Iterable[Known]) -> None:
+    """Raise a `Flaw` unless every value (or the failure) that a Result tells of stands in a receipt beneath it."""
+    known = {each.receipt: each for each in there}
+    found = {node.label: known[link].result for link, nodes in job.labels(known.values()).items() for node in nodes}
+    match result:
+        case {"ok": dict() as values}:
+            told = {label: {"ok": value} for label, value in values.items()}
+        case {"error": {"code": code, "failed": str() as label, "error": error}} if code == FAILED:
+            told = {label: {"error": error}}
+        case _:
+            told = {}
+    for label, said in told.items():
+        if label not in found:
+            raise Flaw(Verdict.MISSING, f"no receipt beneath it is of {label!r}")
+        if found[label] != said:
+            raise Flaw(Verdict.SWAPPED, f"it says something else of {label!r} than the receipt beneath it")

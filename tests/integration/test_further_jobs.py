@@ -1,0 +1,225 @@
+"""Further jobs: a worker runs a job in the name of who has let it, and its receipt carries the receipts beneath it."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from bundles import REGISTRY
+from modules import numbers, salt
+from stack import Stack
+
+from ipvm_queue import Client
+from ipvm_queue.crypto import Signer, load_signer
+from ipvm_queue.ipld import Link
+from ipvm_queue.queue.bundle import verify
+from ipvm_queue.queue.requests import PUSH, RUN
+from ipvm_queue.queue.verdict import Verdict
+from ipvm_queue.ucan import Container, Delegation, Invocation
+
+pytestmark = pytest.mark.integration
+
+NUMBERS = Link.of(numbers())
+QUERY = {"type": "ipvm/effect", "with": "ipvm:secret:shop?secret=OURS", "do": "secret/get"}
+COMMAND = {"type": "ipvm/effect", "with": "https://example.com/", "do": "crud/create", "value": {}}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Return a queue with a worker for guests and one for effects, who share a key."""
+    stack = Stack(tmp_path_factory.mktemp("further"))
+    try:
+        stack.start_valkey()
+        stack.start_worker("w", "-P", "solo")
+        stack.start_worker("e", "-P", "solo", program="workers.effects")
+        with stack.client() as owner:
+            owner.blocks.put(numbers())
+        yield stack
+    finally:
+        stack.stop()
+
+
+def alice_of(world, folder, *lets):
+    """Return the client of somebody with all rights, who lets the worker do some things in their name."""
+    signer = Signer.generate()
+    queue, service = load_signer(world.settings.queue_key), load_signer(world.settings.service_key)
+    worker = load_signer(world.settings.worker_key)
+    later = int(time.time()) + 3600
+    given = [
+        Delegation.issue(queue, signer.did, queue.did, PUSH, expiration=later),
+        Delegation.issue(service, signer.did, service.did, "/", expiration=later),
+    ]
+    for command, *policy in lets:
+        subject = queue if command == PUSH else service
+        given.append(Delegation.issue(signer, worker.did, subject.did, command, policy, expiration=later))
+    path = folder / "alice.ucan"
+    path.write_bytes(Container.of(each.data for each in given).write())
+    return Client(settings=world.settings, signer=signer, proofs=[path])
+
+
+@pytest.fixture
+def alice(world, tmp_path):
+    """Return the client of one who lets the worker run jobs of guests in her name."""
+    with alice_of(world, tmp_path, (PUSH,), (RUN,), ("/wasm/run",)) as client:
+        yield client
+
+
+def add(left, right, **more):
+    """Return a job of `add`."""
+    return {"type": "wasm/1.0", "with": NUMBERS, "func": "add", "input": [left, right], **more}
+
+
+def further(job, **more):
+    """Return a task that runs a further job."""
+    return {"type": "ipvm/effect", "with": "ipvm:queue", "do": "job/run", "inputs": {"job": job}, **more}
+
+
+def text(**jobs):
+    """Return a job as text, in which a promise is the further job's own."""
+    return json.dumps({label: {**job, "with": {"/": str(NUMBERS)}} for label, job in jobs.items()})
+
+
+def test_a_receipt_carries_those_beneath_it(alice):
+    """Alice has a job run, the worker a further one in her name; her bundle has both, and each holds offline."""
+    base = salt()
+    done = alice.submit(
+        {
+            "a": add(base, 1),
+            "more": further({"b": add({"from": "a"}, 2)}),
+            "chain": further(text(c=add(base, 3), d=add({"from": "c"}, 4))),
+        }
+    ).wait(60)
+
+    assert done["more"].ok == {"b": base + 3}
+    assert done["chain"].ok == {"c": base + 3, "d": base + 7}
+    bundle = alice.bundle([done["more"].receipt, done["chain"].receipt])
+    report = verify(bundle, REGISTRY)
+    assert report.flaw is None, report.flaw
+    assert report.unused == ()
+    by_label = {label: each for each in report.findings for label in each.labels}
+    assert by_label.keys() == {"a", "b", "c", "d", "more", "chain"}
+    assert {by_label[label].requestor for label in ("a", "more", "chain")} == {alice.signer.did}
+    assert {by_label[label].requestor for label in "bcd"} == {by_label["more"].worker}
+    said = next(step for step in by_label["chain"].steps if step.name == "beneath")
+    assert f"2 receipts of a further job, which {by_label['chain'].worker} had run" in said.detail
+    assert said.detail.endswith(f"in the name of {alice.signer.did}")
+
+
+def test_what_had_been_computed_stands_beneath_too(alice):
+    """A further job whose tasks have receipts already is answered by those, and the bundle still holds."""
+    base = salt()
+    alice.submit({"early": add(base, 1)}).wait(60)
+
+    done = alice.submit({"more": further({"b": add(base, 1)})}).wait(60)
+
+    assert done["more"].ok == {"b": base + 1}
+    assert verify(alice.bundle([done["more"].receipt]), REGISTRY).flaw is None
+
+
+def test_a_failure_beneath_is_a_failure_above(alice):
+    """The error names the task that failed, with its error, and carries the receipts all the same."""
+    bad = {"type": "wasm/1.0", "with": NUMBERS, "func": "trap", "input": [salt()]}
+
+    done = alice.submit({"more": further({"good": add(salt(), 1), "bad": bad})}).wait(60)
+
+    assert done["more"].error["code"] == "job/failed"
+    assert done["more"].error["failed"] == "bad"
+    assert done["more"].error["error"]["code"] == "wasm/unreachable"
+    assert verify(alice.bundle([done["more"].receipt]), REGISTRY).flaw is None
+
+
+def test_nobody_is_let_by_silence(world, tmp_path):
+    """Without a delegation of hers the worker runs nothing in Alice's name."""
+    with alice_of(world, tmp_path) as alice:
+        done = alice.submit({"more": further({"b": add(salt(), 1)})}).wait(60)
+
+        assert done["more"].error["code"] == "job/refused"
+        assert "ipvm delegate did:key:" in done["more"].error["message"]
+        assert verify(alice.bundle([done["more"].receipt]), REGISTRY).flaw is None
+
+
+@pytest.mark.parametrize(
+    ("lets", "rule"),
+    [
+        ([(PUSH,), (RUN,)], "InvalidClaim"),
+        ([(PUSH,), (RUN,), ("/wasm/run", ["==", ".fun", "other"])], "MatchError"),
+        ([(RUN,), ("/wasm/run",)], "InvalidClaim"),
+    ],
+    ids=["no guests", "another function", "no pushing"],
+)
+def test_what_was_not_delegated_is_refused(world, tmp_path, lets, rule):
+    """Beyond what Alice lets it do, the worker does nothing in her name, whatever she might do herself."""
+    with alice_of(world, tmp_path, *lets) as alice:
+        done = alice.submit({"more": further({"b": add(salt(), 1)})}).wait(60)
+
+        assert done["more"].error["code"] == "job/refused"
+        assert f"({rule})" in done["more"].error["message"]
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "said"),
+    [
+        ({"x": COMMAND}, "job/kind", "has a command, 'x'"),
+        ({"x": QUERY}, "job/kind", "has secrets"),
+        ({"header": {"catch": add(1, 2)}, "jobs": {"x": add(1, 2)}}, "job/kind", "has a 'catch'"),
+        ({"x": {"type": "wasm/1.0"}}, "job/document", "with"),
+        ("no job", "job/document", "not JSON"),
+    ],
+    ids=["command", "secret", "catch", "document", "text"],
+)
+def test_what_cannot_be_a_further_job(alice, job, code, said):
+    """Commands, secrets and `catch` belong into the job itself; what is no job is none."""
+    done = alice.submit({"more": further(job)}).wait(60)
+
+    assert done["more"].error["code"] == code
+    assert said in done["more"].error["message"]
+
+
+def test_no_further_job_is_made_of_secrets(alice):
+    """The document of a job is a block, and blocks are not sealed."""
+    done = alice.submit({"a": add(salt(), 1, public=False), "more": further({"b": add({"from": "a"}, 1)})}).wait(60)
+
+    assert done["more"].error["code"] == "effect/secret-block"
+
+
+def test_a_further_job_that_takes_too_long_ends(alice):
+    """It is cancelled with the time of the task that asked for it."""
+
+    def seconds(count):
+        return {"ipvm/config": {"time": [count, "seconds"]}}
+
+    slow = {"type": "wasm/1.0", "with": NUMBERS, "func": "spin", "input": [1], "maxGas": 10**15, **seconds(4)}
+
+    done = alice.submit({"more": further({"b": slow}, **seconds(1))}).wait(60)
+
+    assert done["more"].error["code"] == "job/time"
+    assert {each.status for each in alice.runs(2)} == {"cancelled", "error"}
+
+
+def test_a_missing_or_changed_receipt_beneath_is_found(alice):
+    """A bundle without what is beneath a receipt, or with another further job in its place, does not hold."""
+    base = salt()
+    done = alice.submit({"more": further({"b": add(base, 1)}), "less": further({"b": add(base, 2)})}).wait(60)
+    members = dict(Container.read(alice.bundle([done["more"].receipt])).tokens)
+    (below,) = done["more"].meta["beneath"]["receipts"]
+
+    without = verify(Container.of(data for link, data in members.items() if link != below).write(), REGISTRY)
+    changed = members | {below: members[below][:-1] + bytes([members[below][-1] ^ 1])}
+    altered = verify(Container.of(changed.values()).write(), REGISTRY)
+
+    assert Verdict.MISSING in {each.flaw.verdict for each in without.findings if each.flaw} | {
+        step.verdict for step in without.asked
+    }
+    assert not without.holds
+    assert not altered.holds
+
+
+def test_the_worker_answers_for_a_job_that_is_its_own(alice):
+    """In the bundle the further job is the worker's: signed by it, and the last proof is Alice's."""
+    done = alice.submit({"more": further({"b": add(salt(), 1)})}).wait(60)
+    tokens = Container.read(alice.bundle([done["more"].receipt])).tokens
+    asked = Invocation.parse(tokens[done["more"].meta["beneath"]["inv"]])
+
+    assert asked.iss == done["more"].worker
+    assert Delegation.parse(tokens[asked.prf[-1]]).iss == alice.signer.did
