@@ -1,8 +1,9 @@
 """Further jobs: a task has its queue run another job, in the name of who asked for its own (job 3, "actors").
 
 `job/run` of `ipvm:queue` is a query: doing it again has the same pure Tasks, and asks the world again. So a further job
-has neither commands nor secrets. What comes out is the value of each of its tasks by label; the receipt carries the
-receipts beneath it. A worker runs such a job only for who has let it (`ipvm delegate DID --push --command /ipvm/run`).
+has neither commands nor secrets, and no further job itself. What comes out is the value of each of its tasks by label;
+the receipt carries the receipts beneath it. A worker runs such a job only for who has let it
+(`ipvm delegate DID --push --command /ipvm/run`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ipvm_queue.effects.contract import Schema
 
 QUEUE: Final = "ipvm:queue"
+ABILITY: Final = "job/run"
 _SCHEMA: Final[Schema] = {
     "type": "object",
     "required": ["job"],
@@ -39,4 +41,4 @@ def _check(uri: str, _: Mapping[str, Any]) -> str | None:
 
 _SUMMARY: Final = "the values of a further job's tasks, by label; run in the name of who asked for this one"
 
-EFFECTS: Final = (Effect("ipvm", "job/run", Safety.QUERY, _run, _SCHEMA, _SUMMARY, check=_check),)
+EFFECTS: Final = (Effect("ipvm", ABILITY, Safety.QUERY, _run, _SCHEMA, _SUMMARY, check=_check),)

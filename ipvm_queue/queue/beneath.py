@@ -17,7 +17,7 @@ from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.workflow import name_functions, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from typing import Any
 
     from ipvm_queue.ipld import Value
@@ -92,13 +92,22 @@ def _unsigned(body: Value) -> Value:
     return {"header": header, "jobs": body["jobs"]}
 
 
-def check_results(result: Mapping[str, Value], job: Job, there: Iterable[Known]) -> None:
-    """Raise a `Flaw` unless every value (or the failure) that a Result tells of stands in a receipt beneath it."""
+def check_results(result: Mapping[str, Value], job: Job, there: Iterable[Known], untold: Collection[str]) -> None:
+    """Raise a `Flaw` unless every value (or the failure) that a Result tells of stands in a receipt beneath it.
+
+    A Result that is `ok` tells of every task that has a value; `untold` are labels of tasks that were not run.
+    """
     known = {each.receipt: each for each in there}
     found = {node.label: known[link].result for link, nodes in job.labels(known.values()).items() for node in nodes}
     match result:
         case {"ok": dict() as values}:
             told = {label: {"ok": value} for label, value in values.items()}
+            failed = {label for label, each in found.items() if "error" in each}
+            left = next((node.label for node in job.plan if node.label not in {*told, *failed, *untold}), None)
+            if left is not None:
+                raise Flaw(Verdict.MISSING, f"it does not tell what came of {left!r}")
+        case {"ok": _}:
+            raise Flaw(Verdict.MALFORMED, "its value is no map of the values beneath it")
         case {"error": {"code": code, "failed": str() as label, "error": error}} if code == FAILED:
             told = {label: {"error": error}}
         case _:

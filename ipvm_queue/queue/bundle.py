@@ -264,7 +264,9 @@ class _Reader:
         for match in _found(case.matches):
             check_document(match.args, self._members.block(document, "the further job's document"))
         compiled = self._compiled(asked, document, _found(case.handed).receipt.iss)
-        check_results(case.result, compiled, [each.known for each in there])
+        own = [each for each in there if "error" in each.result and _found(each.handed).job == asked.link]
+        untold = {match.node.label for each in own for match in each.matches or ()}
+        check_results(case.result, compiled, [each.known for each in there], untold)
         several = "a receipt" if len(there) == 1 else f"{len(there)} receipts"
         return f"{several} of a further job, which {asked.iss} had run in the name of {requestor}"
 

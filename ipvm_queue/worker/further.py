@@ -8,11 +8,13 @@ carries the receipts beneath it. (the second diagram: Alice invokes Bob, who sub
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.effects import EffectError, Safety, is_private, safety_of
-from ipvm_queue.errors import DocumentError, RefusedError
+from ipvm_queue.effects.further import ABILITY
+from ipvm_queue.errors import DocumentError, IpvmError, RefusedError
 from ipvm_queue.ipld import DAG_CBOR, Link, decode_own, encode
 from ipvm_queue.plan import compile_plan
 from ipvm_queue.queue import Proofs
@@ -25,7 +27,7 @@ from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.workflow import DocumentLimits, read, sign, to_document
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ipvm_queue.crypto import Signer
     from ipvm_queue.effects import Call
@@ -75,7 +77,8 @@ class Agent:
         plan = compile_plan(workflow, queue, link, asked.service, safety=safety_of, private=is_private).plan
         if plan.owner is not None:
             raise _kind("has secrets: they would be sealed to the worker that has it run")
-        counter = Counter(self._signer, Proofs({}), self._inbox, self._registry)
+        patience = max(_TICK, call.deadline - monotonic())
+        counter = Counter(self._signer, Proofs({}), self._inbox, self._registry, patience=patience)
         counter.trust(queue)
         try:
             answer = counter.ask(self._request(link, asked, call), {link: document})
@@ -87,7 +90,8 @@ class Agent:
         records = self._runs.records(run, list(range(plan.count)))
         receipts: list[Value] = [record.receipt for record in records if record is not None]
         sent = self._runs.header(run).grants
-        return Came(self._result(run, plan, records), run, {"inv": inv, "sent": sent, "receipts": receipts})
+        out = self._result(run, plan, records, call.max_bytes)
+        return Came(out, run, {"inv": inv, "sent": sent, "receipts": receipts})
 
     def _workflow(self, job: dict[str, Value] | str) -> Workflow:
         try:
@@ -100,6 +104,8 @@ class Agent:
             raise EffectError("job/document", error.message, "requestor", sent=False) from error
         if workflow.catch is not None:
             raise _kind("has a 'catch': what fails in it is an error of the task that asks for it")
+        if any(task.ability == ABILITY for task in workflow.tasks.values()):
+            raise _kind("has a further job itself: only who asked for the first has let this worker run any")
         act = next((task.label for task in workflow.tasks.values() if safety_of(task) is Safety.COMMAND), None)
         if act is not None:
             raise _kind(f"has a command, {act!r}: commands belong into the job itself, behind all that can fail")
@@ -138,15 +144,16 @@ class Agent:
                 position = entries[-1].position
             elif self._runs.header(run).status != "running":
                 return
-        counter.cancel(run, "the task that asked for it is out of time")
+        with suppress(IpvmError):  # it may be over by now, or the gate be away: its invocation (8) ends by itself
+            counter.cancel(run, "the task that asked for it is out of time")
         raise EffectError("job/time", f"the further job (run {run}) was not over in time", "requestor")
 
-    def _result(self, run: str, plan: Plan, records: Sequence[Record | None]) -> dict[str, Value]:
-        """Return the values of all tasks that have one, or the first failure."""
+    def _result(self, run: str, plan: Plan, records: Sequence[Record | None], most: int) -> dict[str, Value]:
+        """Return the values of all tasks that have one, or the first failure; `most` counts in bytes."""
         ended = {plan.node(number).label: record for number, record in enumerate(records) if record is not None}
         header = self._runs.header(run)
         if header.status == "ok":
-            return {"ok": {label: self._out(record)["ok"] for label, record in ended.items() if record.state == "ok"}}
+            return {"ok": self._values({label: each for label, each in ended.items() if each.state == "ok"}, most)}
         first = self._runs.first_failed(run)
         label = "" if first is None else plan.node(first).label
         if label not in ended:
@@ -155,6 +162,17 @@ class Agent:
         message = f"{label!r} of the further job (run {run}) failed"
         failure = {"code": "job/failed", "message": message, "fault": "requestor", "failed": label}
         return {"error": {**failure, "error": self._out(ended[label])["error"]}}
+
+    def _values(self, ended: Mapping[str, Record], most: int) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        for label, record in ended.items():
+            found[label] = out = self._out(record)["ok"]
+            most -= len(encode(out))
+            if most < 0:
+                raise EffectError(
+                    "job/size", "the values of the further job are larger than an answer may be", "requestor"
+                )
+        return found
 
     def _out(self, record: Record) -> dict[str, Value]:
         out = record.result

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.integration
 
 NUMBERS = Link.of(numbers())
 QUERY = {"type": "ipvm/effect", "with": "ipvm:secret:shop?secret=OURS", "do": "secret/get"}
+FURTHER = {"type": "ipvm/effect", "with": "ipvm:queue", "do": "job/run", "inputs": {"job": {}}}
 COMMAND = {"type": "ipvm/effect", "with": "https://example.com/", "do": "crud/create", "value": {}}
 
 
@@ -72,7 +73,7 @@ def add(left, right, **more):
 
 def further(job, **more):
     """Return a task that runs a further job."""
-    return {"type": "ipvm/effect", "with": "ipvm:queue", "do": "job/run", "inputs": {"job": job}, **more}
+    return {**FURTHER, "inputs": {"job": job}, **more}
 
 
 def text(**jobs):
@@ -163,10 +164,12 @@ def test_what_was_not_delegated_is_refused(world, tmp_path, lets, rule):
         ({"x": COMMAND}, "job/kind", "has a command, 'x'"),
         ({"x": QUERY}, "job/kind", "has secrets"),
         ({"header": {"catch": add(1, 2)}, "jobs": {"x": add(1, 2)}}, "job/kind", "has a 'catch'"),
+        ({"x": {**FURTHER, "inputs": {"job": {"y": add(1, 2)}}}}, "job/kind", "has a further job itself"),
+        (json.dumps({"x": {**FURTHER, "with": {"from": "y"}}, "y": QUERY}), "job/kind", "has a further job itself"),
         ({"x": {"type": "wasm/1.0"}}, "job/document", "with"),
         ("no job", "job/document", "not JSON"),
     ],
-    ids=["command", "secret", "catch", "document", "text"],
+    ids=["command", "secret", "catch", "further", "further by promise", "document", "text"],
 )
 def test_what_cannot_be_a_further_job(alice, job, code, said):
     """Commands, secrets and `catch` belong into the job itself; what is no job is none."""
