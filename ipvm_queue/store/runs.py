@@ -30,6 +30,7 @@ _LAPSE_POINTS: Final = 1
 CRASH_POINTS: Final = 3
 DEATH_LIMIT: Final = 6  # two crashes, or six deaths of workers that somebody else killed
 _STANDSTILL_MS: Final = 1000
+_TIDIED_AT_ONCE: Final = 100
 
 
 class RedisRuns:
@@ -41,8 +42,9 @@ class RedisRuns:
         self._lease = int(lease * 1000)
         self._lifetime = int((receipt_lifetime or 0) * 1000)
         self._opener = Opener(redis, keys, self._lifetime)
-        names = ("begin", "enter", "settle", "renew", "abandon", "sweep", "cancel", "receive")
+        names = ("begin", "enter", "settle", "renew", "abandon", "sweep", "cancel", "receive", "tidy")
         self._scripts = {name: redis.register_script(scripts.source(name)) for name in names}
+        self._tidied = 0
 
     def _call(self, name: str, run: str, *args: Any) -> Any:
         return self._scripts[name](keys=[self._keys.run(run)], args=[self._keys.prefix, run, *args])
@@ -152,9 +154,13 @@ class RedisRuns:
         return int(self._call("abandon", run, owner, CRASH_POINTS if crashed else _LAPSE_POINTS, int(crashed)))
 
     def sweep(self) -> int:
-        """Repair every live run; return how many nodes came back. One worker a moment does it for all."""
+        """Repair every live run; return how many nodes came back. One worker a moment does it for all.
+
+        Some of the runs that are remembered are looked at too, and forgotten where their lifetime is over.
+        """
         if not self._redis.set(self._keys.sweep, 1, nx=True, px=_STANDSTILL_MS // 2):
             return 0
+        self._tidied = int(self._call("tidy", "", self._tidied, _TIDIED_AT_ONCE))
         live = self._redis.smembers(self._keys.live)
         return sum(int(self._call("sweep", run.decode(), _LAPSE_POINTS, _STANDSTILL_MS)) for run in live)
 
@@ -255,10 +261,8 @@ class RedisRuns:
         """Return the runs opened last, newest first."""
         found = []
         for name in self._redis.zrevrange(self._keys.runs, 0, limit - 1):
-            try:
+            with suppress(UsageError):  # its lifetime is over
                 found.append(self.header(name.decode()))
-            except UsageError:
-                self._redis.zrem(self._keys.runs, name)  # its lifetime is over
         return found
 
     def records(self, run: str, nodes: Sequence[int]) -> list[Record | None]:

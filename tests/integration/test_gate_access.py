@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
@@ -181,6 +182,17 @@ def test_a_submitter_may_ask_and_read(deployment: Deployment):
         assert redis.blpop([f"{P}reply:{'1' * 32}"], timeout=10) is not None
         for command in READS:
             assert not refused(redis, command)
+
+
+def test_a_submitter_lists_runs_of_which_some_have_lapsed(deployment: Deployment):
+    """Who may only read is told of the runs that are there; one that has lapsed since is passed over."""
+    with deployment.redis("gate") as redis:
+        redis.zadd(f"{P}runs", {"lapsed": time() * 1000})
+
+    listed = deployment.ipvm("submitter", "run", "list", "--json")
+
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert json.loads(listed.stdout) == {"runs": []}
 
 
 def test_a_worker_s_password_is_for_its_eyes(deployment: Deployment, worker: Popped):
