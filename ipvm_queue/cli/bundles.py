@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ipvm_queue.cli.answer import answer, brief, is_json, line
-from ipvm_queue.cli.results import attach
+from ipvm_queue.cli.results import HIDDEN, attach
 from ipvm_queue.cli.words import one_line, plural, say
 from ipvm_queue.effects import is_private, safety_of
 from ipvm_queue.errors import CodecError, IpvmError, UsageError
@@ -19,6 +19,7 @@ from ipvm_queue.queue.members import MAX_BYTES
 from ipvm_queue.queue.recompute import Registry
 from ipvm_queue.queue.verdict import Finding, Report, Step, Verdict
 from ipvm_queue.ucan import UcanError
+from ipvm_queue.ucan.secret import veil
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -142,9 +143,11 @@ def _finding(found: Finding) -> Value:
         "queue": found.queue,
         "requestor": found.requestor,
         "invocation": found.job,
+        "secret": found.is_secret,
         "steps": [_step(step) for step in found.steps],
     }
-    return plain | {"out": found.out} if is_json(found.out) else plain
+    out = veil(found.out) if found.is_secret else found.out
+    return plain | {"out": out} if is_json(out) else plain
 
 
 def _step(step: Step) -> Value:
@@ -160,7 +163,7 @@ def _lines(report: Report) -> Iterator[str]:
         if found.labels:
             yield f"task    {', '.join(map(one_line, found.labels))}"
         for branch, value in found.out.items():
-            yield f"{branch:7} {brief(value)}"
+            yield f"{branch:7} {HIDDEN if found.is_secret else brief(value)}"
         for step in found.steps:
             yield f"{_MARKS.get(step.verdict, '✗')} {step.name:10} {_said(step)}"
     good = sum(each.holds for each in inputs)

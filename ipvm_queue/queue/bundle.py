@@ -23,6 +23,7 @@ from ipvm_queue.queue.verdict import Finding, Flaw, Report, Step, Verdict, verdi
 from ipvm_queue.ucan import UcanError
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.ucan.receipt import COMMAND
+from ipvm_queue.ucan.secret import is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -343,6 +344,7 @@ class _Reader:
             steps=tuple(case.steps),
             addresses=case.known.addresses,
             word=None if case.word is None else case.word.invocation.link,
+            is_secret=is_secret(case.receipt.meta),
         )
 
 

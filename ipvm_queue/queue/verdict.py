@@ -84,7 +84,7 @@ class Finding(NamedTuple):
     `labels` are the tasks that it answers, in the job that it was made for or that was asked about; `worker`,
     `service`, `queue` and `requestor` are DIDs, empty where they were not found out. `is_input` says that it is there
     for others only, whose arguments its Result went into. `addresses` are the Tasks that it answers, `word` the
-    token that says it in the service's name (13s).
+    token that says it in the service's name (13s). `is_secret` says that the Result is sealed.
     """
 
     receipt: Link
@@ -100,6 +100,7 @@ class Finding(NamedTuple):
     steps: tuple[Step, ...]
     addresses: frozenset[Link] = frozenset()
     word: Link | None = None
+    is_secret: bool = False
 
     @property
     def holds(self) -> bool:

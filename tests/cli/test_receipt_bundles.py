@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from base64 import b64encode
+from pathlib import Path
 
 import pytest
 from bundles import World, flipped, task
@@ -123,6 +125,32 @@ def test_a_run_is_exported_and_verified(call):
     for name in ("whole.ucan", "one.ucan"):
         found = call("ipvm", "receipt", "verify", name, "--json").json
         assert (found["valid"], found["receipts"][0]["out"]) == (True, {"ok": 10})
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("up")
+def test_what_is_secret_is_not_shown(call, write):
+    """Of a sealed result it is said that it is one, and on which branch; what was made public of it is shown."""
+    folder = PIPELINE.parent.parent / "guests"
+    jobs = json.loads(PIPELINE.read_text())
+    for label, public in (("fullName", False), ("count", True)):
+        jobs[label] |= {"with": f"file:{folder / Path(jobs[label]['with']).name}", "public": public}
+    jobs["fullName"]["input"] = [{"firstName": "Canary"}, {"lastName": "Byrd"}]
+    run = call("ipvm-submit", write("job.json", jobs), "--json").json
+    made = {label: run["tasks"][label]["receipt"]["/"] for label in jobs}
+    call("ipvm", "receipt", "export", made["fullName"], "-o", "sealed.ucan")
+    call("ipvm", "receipt", "export", made["count"], "-o", "made.ucan")
+
+    shown = call("ipvm", "receipt", "verify", "sealed.ucan")
+    (one,) = call("ipvm", "receipt", "verify", "sealed.ucan", "--json").json["receipts"]
+    count, name = call("ipvm", "receipt", "verify", "made.ucan", "--json").json["receipts"]
+
+    assert shown.code == 0
+    assert "ok      (secret)" in shown.out.splitlines()
+    assert "sealed" not in shown.out.replace("sealed.ucan", "")
+    assert (one["secret"], one["out"]) == (True, {"ok": {"secret": True}})
+    assert (name["secret"], name["out"]) == (True, {"ok": {"secret": True}})
+    assert (count["secret"], count["out"]) == (False, {"ok": 11})
 
 
 @pytest.mark.integration
