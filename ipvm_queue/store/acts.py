@@ -175,11 +175,14 @@ class RedisActs:
         return answer
 
     def check_durable(self) -> None:
-        """Raise `NotDurableError` where the server would not keep an intent."""
+        """Raise `NotDurableError` where the server would not keep an intent.
+
+        Raises `UnavailableError`, with `refused` among its fields where this user may not ask.
+        """
         try:
             synced = self._redis.execute_command("WAITAOF", 1, 0, DURABLE_MS)
         except UnavailableError as error:
-            if isinstance(error.__cause__, ResponseError):
+            if isinstance(error.__cause__, ResponseError) and not error.fields.get("refused", False):
                 synced = error.__cause__
             else:
                 raise
