@@ -1,6 +1,16 @@
 """The world: what workers can do beside Wasm, by (URI scheme, ability), one family of handlers a file."""
 
-from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Fault, NotDoneError, Outcome, Safety
+from ipvm_queue.effects.contract import (
+    Call,
+    Context,
+    Effect,
+    EffectError,
+    Fault,
+    NotDoneError,
+    Outcome,
+    Safety,
+    WaitingError,
+)
 from ipvm_queue.effects.registry import UnknownEffectError, check, effects, find, is_private, safety_of
 
 __all__ = [
@@ -13,6 +23,7 @@ __all__ = [
     "Outcome",
     "Safety",
     "UnknownEffectError",
+    "WaitingError",
     "check",
     "effects",
     "find",

@@ -24,7 +24,7 @@ Fault: TypeAlias = Literal["requestor", "runner", "network", "world"]
 Schema: TypeAlias = "Mapping[str, Any]"
 ANY_SCHEME: Final = "*"
 __all__ = ["ANY_SCHEME", "Call", "Context", "Effect", "EffectBlocks", "EffectError", "Fault", "NotDoneError", "Outcome",
-           "Safety", "Schema"]  # fmt: skip
+           "Safety", "Schema", "WaitingError"]  # fmt: skip
 
 
 class Call(NamedTuple):
@@ -32,8 +32,7 @@ class Call(NamedTuple):
 
     `args` are without `uri`, checked against the effect's schema. `task` is what receipt and world may know it by: the
     same for every attempt of one act, so `str(task)` is the idempotency key of a command. `deadline` is in
-    `time.monotonic()`'s seconds; an answer has at most `max_bytes`; `attempt` counts from 1. `follows_doubt` says of a
-    command that an earlier attempt was in doubt and may still arrive: the world's refusal may be its doing.
+    `time.monotonic()`'s seconds; an answer has at most `max_bytes`; `attempt` counts from 1.
     """
 
     uri: str
@@ -43,7 +42,6 @@ class Call(NamedTuple):
     deadline: float
     max_bytes: int
     attempt: int
-    follows_doubt: bool = False
 
 
 class Outcome(NamedTuple):
@@ -97,6 +95,10 @@ class NotDoneError(Exception):
     """
 
 
+class WaitingError(Exception):
+    """Raised by a query whose answer is not there yet: its node has been put aside, and it will be asked again."""
+
+
 class EffectBlocks(Protocol):
     """Blocks as handlers use them."""
 
@@ -129,7 +131,10 @@ class Context(Protocol):
         """Return a table of the `effects_config` file, checked; empty where the file has none."""
 
     def run_job(self, job: dict[str, Value] | str, call: Call) -> Outcome:
-        """Have the queue run a further job, in the name of who asked for the job that this call is of."""
+        """Have the queue run a further job, in the name of who asked for the job that this call is of.
+
+        Raises `EffectError`, and `WaitingError` until that job is over.
+        """
 
 
 class Effect(NamedTuple):

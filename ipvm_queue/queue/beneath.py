@@ -6,10 +6,11 @@ sent with, and the receipts of its tasks. (the second diagram: Bob's receipt to 
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import DocumentError
-from ipvm_queue.ipld import Link
+from ipvm_queue.ipld import Link, encode
 from ipvm_queue.queue.entitled import issued
 from ipvm_queue.queue.requests import RUN
 from ipvm_queue.queue.verdict import Flaw, Verdict
@@ -31,6 +32,11 @@ _SIGNED: Final = frozenset({"v", "nonce", "requestor"})  # what signing adds to 
 _NAME: Final = "the further job (8)"
 
 
+def nonce_for(job: Link, task: Link) -> bytes:
+    """Return the nonce of the further job (8) that a task of a job (by its 8) asks for: no other task's is the same."""
+    return sha256(encode([job, task])).digest()
+
+
 class Beneath(NamedTuple):
     """A further job: its invocation, the container that it was sent in, and the receipts of its tasks."""
 
@@ -47,13 +53,12 @@ def beneath(meta: Mapping[str, Any]) -> Beneath | None:
     return None
 
 
-def further_job(
-    members: Members, below: Beneath, receipt: Invocation, requestor: str, service: str
-) -> tuple[Invocation, Link]:
-    """Return a further job's invocation and its document's CID: who signed `receipt` had it run for `requestor`.
+def further_job(members: Members, below: Beneath, receipt: Invocation, job: Invocation) -> tuple[Invocation, Link]:
+    """Return a further job's invocation and its document's CID: who signed `receipt` had it run for the task of `job`.
 
     The last of its proofs is the requestor's own: nobody else has let the worker run jobs in their name.
     """
+    requestor, service, ran = job.iss, job.executor, receipt.args.get("ran")
     asked = members.invocation(below.job, RUN, _NAME)
     at = issued(asked, _NAME)
     authority = members.authority(asked, _NAME, now=at, audience=service)
@@ -66,6 +71,8 @@ def further_job(
         raise Flaw(Verdict.SWAPPED, f"{_NAME} is {asked.iss}'s, the receipt that names it is {receipt.iss}'s")
     if not authority.proofs or not is_same(authority.proofs[-1].iss, requestor):
         raise Flaw(Verdict.DELEGATED, f"{_NAME} was not run in the name of {requestor}")
+    if not isinstance(ran, Link) or asked.nonce != nonce_for(job.link, ran):
+        raise Flaw(Verdict.SWAPPED, f"{_NAME} was run for another task than {ran}")
     if at > issued(receipt, "the receipt"):
         raise Flaw(Verdict.EARLY, f"{_NAME} is of {at}, the receipt that names it of {receipt.iat}")
     return asked, document
@@ -83,7 +90,7 @@ def check_document(args: Value, document: Value) -> None:
     open_ones = (label for label, each in wanted.tasks.items() if each.kind == "wasm" and each.func is None)
     chosen = {label: signed.tasks[label].func for label in open_ones if label in signed.tasks}
     named = name_functions(wanted, {label: func for label, func in chosen.items() if isinstance(func, str)})
-    if _unsigned(named.body) != _unsigned(signed.body):
+    if encode(_unsigned(named.body)) != encode(_unsigned(signed.body)):
         raise Flaw(Verdict.SWAPPED, f"{_NAME} is another than the one that the task asks for")
 
 
@@ -115,5 +122,5 @@ def check_results(result: Mapping[str, Value], job: Job, there: Iterable[Known],
     for label, said in told.items():
         if label not in found:
             raise Flaw(Verdict.MISSING, f"no receipt beneath it is of {label!r}")
-        if found[label] != said:
+        if encode(found[label]) != encode(said):  # to Python 1, 1.0 and True are the same
             raise Flaw(Verdict.SWAPPED, f"it says something else of {label!r} than the receipt beneath it")

@@ -102,6 +102,7 @@ class _Reader:
         for link in order:
             self._cases[link] = _Case(self._members.invocations[link], inputs[link])
             self._judge(self._cases[link])
+        self._members.used.update(self._cases)  # not before: one that was changed stands in for what others miss
         asked, labels = ([], {}) if self._mine is None else self._asked(self._mine)
         asked = [*self._whole(), *asked]
         used = {link for case in self._cases.values() for link in case.rests_on}
@@ -151,7 +152,6 @@ class _Reader:
     # One receipt
 
     def _judge(self, case: _Case) -> None:
-        self._members.used.add(case.receipt.link)
         looks: tuple[tuple[str, Callable[[_Case], str]], ...] = (
             ("receipt", self._receipt),
             ("service", self._service),
@@ -259,8 +259,8 @@ class _Reader:
             return "no further job was run"
         if not _runs_job(case):
             raise Flaw(Verdict.SWAPPED, f"it names a further job, and its task is no {RUN_JOB}")
-        requestor, service = _found(case.job)[0].invocation.iss, _found(case.word).invocation.sub
-        asked, document = further_job(self._members, case.beneath, case.receipt, requestor, service)
+        job = _found(case.job)[0].invocation
+        asked, document = further_job(self._members, case.beneath, case.receipt, job)
         there = self._there(case.beneath.receipts, "a receipt beneath it,", "what is beneath it,")
         for match in _found(case.matches):
             check_document(match.args, self._members.block(document, "the further job's document"))
@@ -269,7 +269,7 @@ class _Reader:
         untold = {match.node.label for each in own for match in each.matches or ()}
         check_results(case.result, compiled, [each.known for each in there], untold)
         several = "a receipt" if len(there) == 1 else f"{len(there)} receipts"
-        return f"{several} of a further job, which {asked.iss} had run in the name of {requestor}"
+        return f"{several} of a further job, which {asked.iss} had run in the name of {job.iss}"
 
     def _grants(self, case: _Case) -> str:
         """Look whether the requestor might have the service do this: some chain covers it, on its resolved args."""

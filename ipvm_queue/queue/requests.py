@@ -33,16 +33,33 @@ class Request(NamedTuple):
     container: Container
 
 
-def push(signer: Signer, queue: str, service: str, job: Link, proofs: Proofs, *, now: int, lifetime: int) -> Request:
+def push(
+    signer: Signer,
+    queue: str,
+    service: str,
+    job: Link,
+    proofs: Proofs,
+    *,
+    now: int,
+    lifetime: int,
+    nonce: bytes | None = None,
+) -> Request:
     """Return the push (9) of a job: "(signer) has (queue) take what (signer) has (service) run (8)".
 
-    `job` is the CID of the signed document, `lifetime` how many seconds it may run. Raises `UcanError` where the
-    proofs let the signer do neither.
+    `job` is the CID of the signed document, `lifetime` how many seconds it may run, `nonce` that of 8 where it
+    is to be none at random. Raises `UcanError` where the proofs let the signer do neither.
     """
     run_chain = proofs.chain(service, signer.did, RUN, now=now)
     push_chain = proofs.chain(queue, signer.did, PUSH, now=now)
     asked = Invocation.issue(
-        signer, service, RUN, {"job": job}, [each.link for each in run_chain], expiration=now + lifetime, issued_at=now
+        signer,
+        service,
+        RUN,
+        {"job": job},
+        [each.link for each in run_chain],
+        expiration=now + lifetime,
+        issued_at=now,
+        nonce=nonce,
     )
     pushed = Invocation.issue(
         signer,

@@ -4,6 +4,7 @@ from ipvm_queue.store.acl import User, Users
 from ipvm_queue.store.acts import Act, ActState, Claim, NotDurableError, RedisActs, Wanted
 from ipvm_queue.store.blocks import Blocks, DirectoryBlocks, MemoryBlocks, RedisBlocks
 from ipvm_queue.store.connection import Credentials, Current, connect, hide_password, without_user
+from ipvm_queue.store.further import Note, Place, RedisFurther
 from ipvm_queue.store.inbox import Inbox
 from ipvm_queue.store.keys import Keys
 from ipvm_queue.store.leases import Lease, Leases
@@ -50,12 +51,15 @@ __all__ = [
     "MemoryBlocks",
     "NewRun",
     "NotDurableError",
+    "Note",
     "Opening",
     "Papers",
+    "Place",
     "Progress",
     "Record",
     "RedisActs",
     "RedisBlocks",
+    "RedisFurther",
     "RedisReceipts",
     "RedisReplays",
     "RedisRuns",

@@ -53,6 +53,10 @@ class Keys:
         """Return the HASH of a run's hand-outs: CID of the pop (`/queue/pop`) → the queue's signed answer."""
         return f"{self.run(run)}:handed"
 
+    def further(self, run: str) -> str:
+        """Return the HASH of the further runs that a run's tasks have asked for: node|DID → the note of it."""
+        return f"{self.run(run)}:further"
+
     def run_keys(self, run: str) -> str:
         """Return the HASH of the boxes that hold a run's key: DID of a reader ("" for the first readers) → box."""
         return f"{self.run(run)}:keys"
@@ -108,7 +112,7 @@ class Keys:
 
     @property
     def awaited(self) -> str:
-        """SET: what has waiters: CIDs of Tasks, acts and locks."""
+        """SET: what has waiters: CIDs of Tasks, acts, runs and locks."""
         return self.prefix + "awaited"
 
     @property

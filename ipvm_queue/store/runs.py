@@ -79,7 +79,7 @@ class RedisRuns:
         pipeline.hset(key, mapping={"state": "withdrawn", "status": "cancelled"})
         pipeline.hdel(key, "begun", "crashes", "doubt", "catch", "first", "outcome", "reason", "tickets:0", "tickets:1")
         parts = ("arrived", "ready:0", "ready:1", "leases", "claims", "waiting", "since", "deaths", "lapsed", "events")
-        pipeline.delete(*(f"{key}:{part}" for part in parts))
+        pipeline.delete(*(f"{key}:{part}" for part in parts), self._keys.further(run))
         pipeline.execute()
 
     def unsettle(self, run: str, nodes: Sequence[int]) -> None:

@@ -10,7 +10,7 @@ from random import uniform
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, Final
 
-from ipvm_queue.effects import EffectError
+from ipvm_queue.effects import EffectError, WaitingError
 from ipvm_queue.errors import CodecError, IpvmError, LimitError
 from ipvm_queue.ipld import check_depth, encode
 from ipvm_queue.observe import logger
@@ -28,7 +28,10 @@ _ROOM: Final = 4096  # bytes that a Result may have around the answer itself
 
 
 def ask(effect: Effect, context: Context, call: Call) -> Done:
-    """Do a query; `meta` is `{attempts: [{at, ms, error?}…], evidence: {…}}` (`at` in ms since 1970)."""
+    """Do a query; `meta` is `{attempts: [{at, ms, error?}…], evidence: {…}}` (`at` in ms since 1970).
+
+    Raises `WaitingError` where the answer has to be waited for.
+    """
     attempts: list[Value] = []
     for number in range(1, _MOST + 1):
         at, started = time(), monotonic()
@@ -36,6 +39,8 @@ def ask(effect: Effect, context: Context, call: Call) -> Done:
         attempts.append(attempt)
         try:
             outcome = effect.run(context, call._replace(attempt=number))
+        except WaitingError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a fact about this task
             failure = broken(effect, error)
             attempt |= {"ms": _since(started), "error": failure.code}

@@ -11,10 +11,10 @@ from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ipvm_queue.effects import Call, EffectError, Outcome, Safety, UnknownEffectError, check, find
+from ipvm_queue.effects import Call, EffectError, Outcome, Safety, UnknownEffectError, WaitingError, check, find
 from ipvm_queue.effects.config import EffectsConfig
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
-from ipvm_queue.store import Wanted
+from ipvm_queue.store import Place, Wanted
 from ipvm_queue.worker.ask import ask, broken
 from ipvm_queue.worker.guard import Act, Acted
 from ipvm_queue.worker.stops import CRASHED
@@ -61,8 +61,8 @@ class Blocks:
 class World:
     """The `Context` that handlers are given.
 
-    `asked` is the job that an effect is of, None where it may ask for no further one; `beneath` is what a receipt says
-    of the one that it asked for.
+    `at` is the job that an effect is of, and where it stands: what a further job is asked for with, None where it may
+    ask for none. `beneath` is what a receipt says of the one that it asked for.
     """
 
     def __init__(self, settings: Settings, blocks: Blocks, signer: Signer, agent: Agent) -> None:
@@ -71,20 +71,20 @@ class World:
         self.signer = signer
         self.beneath: dict[str, Value] = {}
         self._agent = agent
-        self.asked: Asked | None = None
+        self.at: tuple[Asked, Place] | None = None
         self._config = cache(lambda: EffectsConfig(settings.effects_config))  # one for all effects
 
-    def of(self, asked: Asked, node: Node) -> World:
+    def of(self, asked: Asked, errand: Errand) -> World:
         """Return the world of one effect of a job, as that was `asked` for.
 
         Nothing that a secret effect makes may stand in a block, and neither may the job that it asks for: blocks are
         not sealed.
         """
-        twin = copy(self)
+        twin, node = copy(self), errand.node
         if node.secret:
             twin.blocks = copy(self.blocks)
             twin.blocks.put = twin.blocks.pin = _refuse_put
-        twin.asked = None if node.veiled else asked
+        twin.at = None if node.veiled else (asked, Place(errand.run, errand.number, errand.queue))
         return twin
 
     def config(self, table: str) -> Mapping[str, Any]:
@@ -92,11 +92,14 @@ class World:
         return self._config().table(table)
 
     def run_job(self, job: dict[str, Value] | str, call: Call) -> Outcome:
-        """Have the queue run a further job, in the name of who asked for the job that this effect is of."""
-        if self.asked is None:
+        """Have the queue run a further job, in the name of who asked for the job that this effect is of.
+
+        Raises `EffectError`, and `WaitingError` until that job is over.
+        """
+        if self.at is None:
             message = "there are secrets in it, and the further job would stand in a block: blocks are not sealed"
             raise EffectError("effect/secret-block", message, "requestor", sent=False)
-        came = self._agent.run(job, call, self.asked)
+        came = self._agent.run(job, call, *self.at)
         self.beneath = {"beneath": came.beneath}
         return Outcome(came.out, {"run": came.run})
 
@@ -126,7 +129,7 @@ class Effects:
             record, receipt = signed({"error": error.error}, "error", {})
             return Acted(receipt, record, {"error": error.error})
         digest = _digest(node, call)
-        world = self._world.of(scribe.mandate.asked, node)
+        world = self._world.of(scribe.mandate.asked, errand)
         what = {**what, "effect": f"{effect.scheme} {effect.ability}", "request": digest}
         if effect.safety is Safety.COMMAND:
             act = Act(wanted, effect, world, call, digest.bytes, signed, discreet=node.veiled)
@@ -134,7 +137,10 @@ class Effects:
         if errand.crashed:
             record, receipt = signed({"error": dict(CRASHED)}, "error", {})
             return Acted(receipt, record, {"error": dict(CRASHED)})
-        done = ask(effect, world, call)
+        try:
+            done = ask(effect, world, call)
+        except WaitingError:
+            return None
         record, receipt = signed(done.out, "ok" if "ok" in done.out else "error", {**done.meta, **world.beneath})
         return Acted(receipt, record, done.out)
 

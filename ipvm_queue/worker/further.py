@@ -4,25 +4,28 @@ Whoever asked has let this worker do so, by delegations that were sent along wit
 run, and to have done what the further job's tasks do. The worker signs job and invocation; the gate and the workers
 judge them like any other's, and what goes beyond those delegations is refused there. The receipt of the task that asked
 carries the receipts beneath it. (the second diagram: Alice invokes Bob, who sub-invokes Carol)
+
+No process waits for a further job: its run is noted, then pushed, and the task put aside until that is over.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipvm_queue.effects import EffectError, Safety, is_private, safety_of
+from ipvm_queue.effects import EffectError, Safety, WaitingError, is_private, safety_of
 from ipvm_queue.effects.further import ABILITY
-from ipvm_queue.errors import DocumentError, IpvmError, RefusedError
+from ipvm_queue.errors import DocumentError, RefusedError
 from ipvm_queue.ipld import DAG_CBOR, Link, decode_own, encode
 from ipvm_queue.plan import compile_plan
 from ipvm_queue.queue import Proofs
+from ipvm_queue.queue.beneath import FAILED, nonce_for
 from ipvm_queue.queue.counter import Counter
-from ipvm_queue.queue.requests import push
-from ipvm_queue.store import Inbox, Keys, RedisRuns, Registry
+from ipvm_queue.queue.intake import run_of
+from ipvm_queue.queue.requests import Request, push
+from ipvm_queue.store import Inbox, Keys, Note, RedisRuns, Registry
 from ipvm_queue.submission import ModuleBook, complete
-from ipvm_queue.ucan import UcanError
+from ipvm_queue.ucan import Container, Invocation, ReplayError, UcanError
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.workflow import DocumentLimits, read, sign, to_document
 
@@ -33,9 +36,8 @@ if TYPE_CHECKING:
     from ipvm_queue.effects import Call
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Plan
-    from ipvm_queue.queue import Request
     from ipvm_queue.settings import Settings
-    from ipvm_queue.store import Record, RedisBlocks
+    from ipvm_queue.store import Header, Place, Record, RedisBlocks, RedisFurther
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.wasm import ModuleInfo
     from ipvm_queue.worker.papers import Asked
@@ -59,39 +61,60 @@ class Came(NamedTuple):
 class Agent:
     """Has further jobs run for one worker process."""
 
-    def __init__(self, settings: Settings, signer: Signer, redis: Broker, blocks: RedisBlocks) -> None:
+    def __init__(
+        self, settings: Settings, signer: Signer, redis: Broker, blocks: RedisBlocks, further: RedisFurther
+    ) -> None:
         keys = Keys(settings.queue)
         self._signer = signer
         self._blocks = blocks
+        self._further = further
         self._inbox = Inbox(redis, keys, max_bytes=settings.max_request_bytes)
         self._registry = Registry(redis, keys)
         self._runs = RedisRuns(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl)
         self._limits = DocumentLimits(settings.max_document_bytes, MOST, settings.max_depth)
 
-    def run(self, job: dict[str, Value] | str, call: Call, asked: Asked) -> Came:
-        """Run a job in the name of who `asked`, and wait for its end; raises `EffectError` where it has none."""
+    def run(self, job: dict[str, Value] | str, call: Call, asked: Asked, place: Place) -> Came:
+        """Return what a job has come to, that is run in the name of who `asked` for a task at work at a `place`.
+
+        Raises `WaitingError` until it is over, `EffectError` where it comes to nothing.
+        """
+        note = self._further.noted(place, self._signer.did)
+        if note is None:
+            note = self._further.note(place, self._signer.did, self._prepare(job, call, asked))
+        if note is None:
+            raise WaitingError
+        rest = note.until - time()
+        waiting = self._further.wait(place, note.run, rest)
+        if waiting == "unknown":
+            self._push(note, asked, rest)
+            waiting = self._further.wait(place, note.run, rest)
+        match waiting:
+            case "over":
+                return self._came(note, asked, call.max_bytes)
+            case "late":
+                self._runs.cancel(note.run, "the task that asked for it is out of time")
+                message = f"the further job (run {note.run}) was not over in time"
+                raise EffectError("job/time", message, "requestor")
+            case "unknown":
+                raise EffectError("job/lost", "the further job is not on the queue", "runner", transient=True)
+        raise WaitingError
+
+    # Asking for it
+
+    def _prepare(self, job: dict[str, Value] | str, call: Call, asked: Asked) -> Note:
+        """Sign a job and its invocation, and keep them where whoever comes to the task again finds them."""
         workflow = self._workflow(job)
         document = encode(to_document(workflow))
         link = Link.of(document, DAG_CBOR)
-        queue = asked.push.sub
-        plan = compile_plan(workflow, queue, link, asked.service, safety=safety_of, private=is_private).plan
-        if plan.owner is not None:
+        if self._plan(workflow, link, asked).owner is not None:
             raise _kind("has secrets: they would be sealed to the worker that has it run")
-        patience = max(_TICK, call.deadline - monotonic())
-        counter = Counter(self._signer, Proofs({}), self._inbox, self._registry, patience=patience)
-        counter.trust(queue)
-        try:
-            answer = counter.ask(self._request(link, asked, call), {link: document})
-        except RefusedError as error:
-            raise _refused(f"the queue refuses it: {error.message}", str(error.fields.get("rule", ""))) from error
-        run, inv = answer.get("run"), answer.get("inv")
-        assert isinstance(run, str)  # noqa: S101 - the queue has signed it
-        self._wait(run, call.deadline, counter)
-        records = self._runs.records(run, list(range(plan.count)))
-        receipts: list[Value] = [record.receipt for record in records if record is not None]
-        sent = self._runs.header(run).grants
-        out = self._result(run, plan, records, call.max_bytes)
-        return Came(out, run, {"inv": inv, "sent": sent, "receipts": receipts})
+        lifetime = max(1, int(call.deadline - monotonic()) + 1)
+        now = int(time())
+        pushed, container = self._request(link, asked, nonce_for(asked.job.link, call.task), now, lifetime)
+        sent = container.write()
+        self._blocks.put_many({link: document, Link.of(sent): sent})
+        invocation = Invocation.parse(container.tokens[pushed.args["inv"]])
+        return Note(run_of(invocation), link, Link.of(sent), pushed.link, now + lifetime)
 
     def _workflow(self, job: dict[str, Value] | str) -> Workflow:
         try:
@@ -111,7 +134,11 @@ class Agent:
             raise _kind(f"has a command, {act!r}: commands belong into the job itself, behind all that can fail")
         return workflow
 
-    def _request(self, document: Link, asked: Asked, call: Call) -> Request:
+    def _plan(self, workflow: Workflow, document: Link, asked: Asked) -> Plan:
+        queue, service = asked.push.sub, asked.service
+        return compile_plan(workflow, queue, document, service, safety=safety_of, private=is_private).plan
+
+    def _request(self, document: Link, asked: Asked, nonce: bytes, now: int, lifetime: int) -> Request:
         """Return the push of a further job, with what the requestor alone has let this worker do."""
         given = Proofs(asked.tokens)
         mine, requestor = self._signer.did, asked.job.iss
@@ -122,11 +149,9 @@ class Agent:
                 if not is_same(each.aud, mine) or is_same(each.iss, requestor)
             }
         )
-        lifetime = max(1, int(call.deadline - monotonic()) + 1)
+        queue, service = asked.push.sub, asked.service
         try:
-            return push(
-                self._signer, asked.push.sub, asked.service, document, proofs, now=int(time()), lifetime=lifetime
-            )
+            return push(self._signer, queue, service, document, proofs, now=now, lifetime=lifetime, nonce=nonce)
         except UcanError as error:
             raise _refused(
                 f"{requestor} lets this worker have no jobs run in their name: {error.message}; "
@@ -134,33 +159,41 @@ class Agent:
                 error.name,
             ) from error
 
-    def _wait(self, run: str, deadline: float, counter: Counter) -> None:
-        position = b"0"
-        while (left := deadline - monotonic()) > 0:
-            entries = list(self._runs.progress(run, position, min(_TICK, left)))
-            if any(entry.end is not None for entry in entries):
-                return
-            if entries:
-                position = entries[-1].position
-            elif self._runs.header(run).status != "running":
-                return
-        with suppress(IpvmError):  # it may be over by now, or the gate be away: its invocation (8) ends by itself
-            counter.cancel(run, "the task that asked for it is out of time")
-        raise EffectError("job/time", f"the further job (run {run}) was not over in time", "requestor")
+    def _push(self, note: Note, asked: Asked, seconds: float) -> None:
+        """Hand a noted job to the gate. Where that has it already, it is the same one."""
+        container = Container.read(self._blocks.get(note.sent))
+        request = Request(Invocation.parse(container.tokens[note.push]), container)
+        counter = Counter(self._signer, Proofs({}), self._inbox, self._registry, patience=max(_TICK, seconds))
+        counter.trust(asked.push.sub)
+        try:
+            counter.ask(request, {note.document: self._blocks.get(note.document)})
+        except RefusedError as error:
+            rule = str(error.fields.get("rule", ""))
+            if rule != ReplayError.name:
+                raise _refused(f"the queue refuses it: {error.message}", rule) from error
 
-    def _result(self, run: str, plan: Plan, records: Sequence[Record | None], most: int) -> dict[str, Value]:
+    # What it came to
+
+    def _came(self, note: Note, asked: Asked, most: int) -> Came:
+        header = self._runs.header(note.run)
+        plan = self._plan(read(self._blocks.get(note.document)), note.document, asked)
+        records = self._runs.records(note.run, list(range(plan.count)))
+        receipts: list[Value] = [record.receipt for record in records if record is not None]
+        out = self._result(header, plan, records, most)
+        return Came(out, note.run, {"inv": header.invocation, "sent": header.grants, "receipts": receipts})
+
+    def _result(self, header: Header, plan: Plan, records: Sequence[Record | None], most: int) -> dict[str, Value]:
         """Return the values of all tasks that have one, or the first failure; `most` counts in bytes."""
         ended = {plan.node(number).label: record for number, record in enumerate(records) if record is not None}
-        header = self._runs.header(run)
         if header.status == "ok":
             return {"ok": self._values({label: each for label, each in ended.items() if each.state == "ok"}, most)}
-        first = self._runs.first_failed(run)
+        run, first = header.run, self._runs.first_failed(header.run)
         label = "" if first is None else plan.node(first).label
         if label not in ended:
             message = f"the further job (run {run}) was {header.status}: {header.reason}"
             raise EffectError("job/ended", message, "requestor")
         message = f"{label!r} of the further job (run {run}) failed"
-        failure = {"code": "job/failed", "message": message, "fault": "requestor", "failed": label}
+        failure = {"code": FAILED, "message": message, "fault": "requestor", "failed": label}
         return {"error": {**failure, "error": self._out(ended[label])["error"]}}
 
     def _values(self, ended: Mapping[str, Record], most: int) -> dict[str, Value]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.plan import Plan, load
-from ipvm_queue.store import DirectoryBlocks, Keys, RedisActs, RedisBlocks, RedisRuns, Registry, RunKeys
+from ipvm_queue.store import DirectoryBlocks, Keys, RedisActs, RedisBlocks, RedisFurther, RedisRuns, Registry, RunKeys
 from ipvm_queue.wasm import Executor
 from ipvm_queue.worker.effect import Blocks, Effects, World
 from ipvm_queue.worker.further import Agent
@@ -56,7 +56,8 @@ class Tools:
         blocks = DirectoryBlocks(settings.cache_dir / "blocks", stored)
         owner = owner_of(hostname, os.getpid())
         acts = RedisActs(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl)
-        world = World(settings, Blocks(blocks, stored), signer, Agent(settings, signer, redis, stored))
+        agent = Agent(settings, signer, redis, stored, RedisFurther(redis, keys, owner))
+        world = World(settings, Blocks(blocks, stored), signer, agent)
         return cls(
             owner=owner,
             runs=RedisRuns(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl),

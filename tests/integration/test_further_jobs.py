@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 
 import pytest
 from bundles import REGISTRY
 from modules import numbers, salt
+from sink import Sink
 from stack import Stack
 
 from ipvm_queue import Client
@@ -15,7 +18,6 @@ from ipvm_queue.crypto import Signer, load_signer
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.requests import PUSH, RUN
-from ipvm_queue.queue.verdict import Verdict
 from ipvm_queue.ucan import Container, Delegation, Invocation
 
 pytestmark = pytest.mark.integration
@@ -41,9 +43,8 @@ def world(tmp_path_factory):
         stack.stop()
 
 
-def alice_of(world, folder, *lets):
-    """Return the client of somebody with all rights, who lets the worker do some things in their name."""
-    signer = Signer.generate()
+def grants_of(world, signer, lets):
+    """Return somebody's rights to everything, and what they let the worker do in their name."""
     queue, service = load_signer(world.settings.queue_key), load_signer(world.settings.service_key)
     worker = load_signer(world.settings.worker_key)
     later = int(time.time()) + 3600
@@ -54,8 +55,14 @@ def alice_of(world, folder, *lets):
     for command, *policy in lets:
         subject = queue if command == PUSH else service
         given.append(Delegation.issue(signer, worker.did, subject.did, command, policy, expiration=later))
+    return given
+
+
+def alice_of(world, folder, *lets, others=()):
+    """Return the client of somebody with all rights; `others` are delegations that she has found somewhere."""
+    signer = Signer.generate()
     path = folder / "alice.ucan"
-    path.write_bytes(Container.of(each.data for each in given).write())
+    path.write_bytes(Container.of(each.data for each in [*grants_of(world, signer, lets), *others]).write())
     return Client(settings=world.settings, signer=signer, proofs=[path])
 
 
@@ -158,6 +165,16 @@ def test_what_was_not_delegated_is_refused(world, tmp_path, lets, rule):
         assert f"({rule})" in done["more"].error["message"]
 
 
+def test_what_somebody_else_has_let_is_not_one_s_own(world, tmp_path):
+    """Mallory sends along what Alice lets the worker do; nothing is done for Mallory in Alice's name."""
+    found = grants_of(world, Signer.generate(), [(PUSH,), (RUN,), ("/wasm/run",)])
+    with alice_of(world, tmp_path, others=found) as mallory:
+        done = mallory.submit({"more": further({"b": add(salt(), 1)})}).wait(60)
+
+        assert done["more"].error["code"] == "job/refused"
+        assert f"{mallory.signer.did} lets this worker have no jobs run" in done["more"].error["message"]
+
+
 @pytest.mark.parametrize(
     ("job", "code", "said"),
     [
@@ -186,36 +203,80 @@ def test_no_further_job_is_made_of_secrets(alice):
     assert done["more"].error["code"] == "effect/secret-block"
 
 
+def seconds(count):
+    """Return the limit of a task in seconds."""
+    return {"ipvm/config": {"time": [count, "seconds"]}}
+
+
+def spin(count):
+    """Return a job that takes as long as it may."""
+    return {"type": "wasm/1.0", "with": NUMBERS, "func": "spin", "input": [salt()], "maxGas": 10**15, **seconds(count)}
+
+
 def test_a_further_job_that_takes_too_long_ends(alice):
     """It is cancelled with the time of the task that asked for it."""
-
-    def seconds(count):
-        return {"ipvm/config": {"time": [count, "seconds"]}}
-
-    slow = {"type": "wasm/1.0", "with": NUMBERS, "func": "spin", "input": [1], "maxGas": 10**15, **seconds(4)}
-
-    done = alice.submit({"more": further({"b": slow}, **seconds(1))}).wait(60)
+    done = alice.submit({"more": further({"b": spin(4)}, **seconds(1))}).wait(60)
 
     assert done["more"].error["code"] == "job/time"
     assert {each.status for each in alice.runs(2)} == {"cancelled", "error"}
 
 
-def test_a_missing_or_changed_receipt_beneath_is_found(alice):
-    """A bundle without what is beneath a receipt, or with another further job in its place, does not hold."""
-    base = salt()
-    done = alice.submit({"more": further({"b": add(base, 1)}), "less": further({"b": add(base, 2)})}).wait(60)
-    members = dict(Container.read(alice.bundle([done["more"].receipt])).tokens)
-    (below,) = done["more"].meta["beneath"]["receipts"]
+def test_a_run_that_is_cancelled_takes_its_further_ones_with_it(alice, world):
+    """Nobody is left working for a task that is not there any more."""
+    going = alice.submit({"more": further({"b": spin(4)}, **seconds(60))})
+    further_run = world.wait_for(lambda: next((each for each in alice.runs(1) if each.id != going.id), None))
 
-    without = verify(Container.of(data for link, data in members.items() if link != below).write(), REGISTRY)
-    changed = members | {below: members[below][:-1] + bytes([members[below][-1] ^ 1])}
-    altered = verify(Container.of(changed.values()).write(), REGISTRY)
+    going.cancel("enough")
 
-    assert Verdict.MISSING in {each.flaw.verdict for each in without.findings if each.flaw} | {
-        step.verdict for step in without.asked
-    }
-    assert not without.holds
-    assert not altered.holds
+    assert going.wait(60).status == "cancelled"
+    assert alice.run(further_run.id).status == "cancelled"
+
+
+def test_no_process_waits_for_a_further_job(tmp_path):
+    """One process for everything is enough for many further jobs at once, also where they ask the world."""
+    stack, sink = Stack(tmp_path), Sink()
+    try:
+        stack.start_valkey()
+        sink.values["x"] = "hello"
+        stack.start_worker("all", "-P", "solo", program="ipvm_queue.worker")
+        with alice_of(stack, tmp_path, (PUSH,), ("/",)) as alice:
+            alice.blocks.put(numbers())
+            base, ask = salt(), {"type": "ipvm/effect", "with": sink.uri("x"), "do": "test/ask"}
+            jobs = {f"m{i}": further(text(b=add(base, i), c=add({"from": "b"}, 1))) for i in range(8)}
+            done = alice.submit({**jobs, "asked": further({"x": ask})}).wait(60)
+
+            assert [done[f"m{i}"].ok for i in range(8)] == [{"b": base + i, "c": base + i + 1} for i in range(8)]
+            assert done["asked"].ok == {"x": "hello"}
+            assert verify(alice.bundle([done["asked"].receipt]), REGISTRY).flaw is None
+    finally:
+        sink.close()
+        stack.stop()
+
+
+def test_a_further_job_is_pushed_once(tmp_path):
+    """A worker that dies when it has asked is followed by one that goes on with what was asked for."""
+    stack = Stack(tmp_path, lease=1.0)
+    try:
+        stack.start_valkey()
+        first = stack.start_worker("first", "-P", "solo", program="workers.effects")
+        stack.start_worker("w", "-P", "solo")
+        with alice_of(stack, tmp_path, (PUSH,), (RUN,), ("/wasm/run",)) as alice:
+            alice.blocks.put(numbers())
+            base = salt()
+            os.kill(first.process.pid, signal.SIGSTOP)
+            going = alice.submit({"more": further({"b": add(base, 1)})})
+            stack.kill("gate")
+            os.kill(first.process.pid, signal.SIGCONT)
+            stack.wait_for(lambda: stack.redis.llen("{ipvm:tests}:inbox"))
+            stack.kill("first")
+            stack.start_gate("gate2")
+            stack.start_worker("second", "-P", "solo", program="workers.effects")
+
+            assert going.wait(60)["more"].ok == {"b": base + 1}
+            assert len(alice.runs()) == 2
+            assert verify(alice.bundle([going["more"].receipt]), REGISTRY).flaw is None
+    finally:
+        stack.stop()
 
 
 def test_the_worker_answers_for_a_job_that_is_its_own(alice):

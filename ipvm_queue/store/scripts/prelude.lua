@@ -18,20 +18,21 @@
 --   P run:<id>:deaths      HASH    node -> points: how often its worker died under it
 --   P run:<id>:blocks      SET     the blocks that only runs need (plan, pages, document); they lapse with it
 --   P run:<id>:lapsed      HASH    node|owner of each lease that lapsed, for when its owner's death is told later
+--   P run:<id>:further     HASH    node|DID -> the run (16 digits) that its task has asked for, and what with
 --   P run:<id>:events      STREAM  one entry a settle: s = "node flag,…"; the last has end = status
 --   P receipt:<task>       STRING  flag ('c' may be reused, 'n' not) and receipt CID
 --   P proxy:<receipt>      STRING  binary CID of the token that says the receipt in the service's name
 --   P block:<cid>          STRING  a block's bytes
 --   P revoked              HASH    CID of a revoked delegation -> when it would have lapsed anyway
 --   P flight:<task>        STRING  the owner who is computing this pure Task now
---   P waiters:<what>       SET     id|node|q of those who wait for a Task's receipt, an act's end or a lock
+--   P waiters:<what>       SET     id|node|q of those who wait for a Task's receipt, an act's or a run's end, or a lock
 --   P awaited              SET     what has waiters
 --   P slots:<list>         STRING  how many processes consume a queue
 --   P keys:wanted          SET     id|DID of workers that ask for a run's key
 --   P live                 SET     ids of runs that are not over
 local P, ID, RUN = ARGV[1], ARGV[2], KEYS[1]
 local SUFFIXES = {'', ':settled', ':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':waiting', ':since',
-  ':deaths', ':lapsed', ':events', ':blocks', ':handed', ':keys'}
+  ':deaths', ':lapsed', ':events', ':blocks', ':handed', ':keys', ':further'}
 
 local function clock()
   local time = redis.call('TIME')
@@ -144,7 +145,7 @@ local function put_back(run, id, nodes, points)
   for q in pairs(queues) do top_up(run, id, q) end
 end
 
--- Wake whoever waits for a Task's receipt.
+-- Wake whoever waits for a Task's receipt, or for a run's end.
 local function wake(task)
   local key = P .. 'waiters:' .. task
   local waiters = redis.call('SMEMBERS', key)
@@ -189,11 +190,26 @@ local function lapse(run)
   for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', run .. suffix, ttl) end
 end
 
+local cut_short
+
+-- End a run, and the further runs that its tasks have asked for; wake who waits for its end.
 local function finish(run, state, status)
+  local id = string.sub(run, #P + 5)
   redis.call('HSET', run, 'state', state, 'status', status)
   redis.call('XADD', run .. ':events', '*', 'end', status)
-  redis.call('SREM', P .. 'live', string.sub(run, #P + 5))
+  redis.call('SREM', P .. 'live', id)
+  for i, note in ipairs(redis.call('HGETALL', run .. ':further')) do
+    local further = P .. 'run:' .. string.sub(note, 1, 16)
+    if i % 2 == 0 and redis.call('HGET', further, 'state') == 'running' then cut_short(further) end
+  end
   lapse(run)
+  wake('run:' .. id)
+end
+
+-- End a further run because the run that it was for has ended.
+cut_short = function(further)
+  redis.call('HSET', further, 'reason', 'the run that it was for is over')
+  finish(further, 'cancelled', 'cancelled')
 end
 
 -- The run has no node left: hand the first failure to the catch handler, or end.
