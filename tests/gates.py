@@ -8,7 +8,6 @@ queue's answer.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 from os import urandom
@@ -189,14 +188,19 @@ class Parties:
 
     def at_rest(self) -> dict[str, str]:
         """Wait until nothing that was let in before goes on; return what is `left` then."""
-        going = re.compile(r":run:\w+:(ready:\d|leases)$|:ipvm\.(wasm|effects)$")
 
         def still() -> dict[str, str] | None:
             first = self.left()
             sleep(0.1)
-            return first if not any(map(going.search, first)) and self.left() == first else None
+            return first if not self.going() and self.left() == first else None
 
         return self.stack.wait_for(still)
+
+    def going(self) -> bool:
+        """Whether messages are on their way, or nodes of runs that are not over ready or leased."""
+        redis, runs = self.stack.redis, self.stack.redis.smembers(self.keys.live)
+        parts = [f"{self.keys.run(run.decode())}:{part}" for run in runs for part in ("ready:0", "ready:1", "leases")]
+        return bool(redis.exists(*map(self.keys.list, ("ipvm.wasm", "ipvm.effects")), *parts))
 
     def left(self) -> dict[str, str]:
         """Return a digest of everything on the broker that a request could leave behind, and the broker's users."""

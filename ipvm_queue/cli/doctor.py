@@ -113,6 +113,25 @@ def _broker(client: Client) -> Iterator[Finding]:
         yield Finding("ok", "clock", f"differs by {abs(health.skew) * 1000:.0f} ms")
     if health.evicts:
         yield Finding("fail", "memory", f"the broker evicts keys ({health.evicts})", "set maxmemory-policy noeviction")
+    yield _commands(client, health.syncs)
+
+
+def _commands(client: Client, syncs: str) -> Finding:
+    """Say whether destructive effects may be done on this broker: what they intend has to be on its disk first."""
+    from ipvm_queue.store import NotDurableError
+
+    try:
+        client.acts.check_durable()
+    except NotDurableError as error:
+        return Finding("warn", "commands", f"destructive effects would be refused: {error.message}", error.hint)
+    except UnavailableError as error:
+        if not error.fields.get("refused", False):
+            raise
+        return Finding("ok", "commands", "not tried: this user of the broker may not ask (WAITAOF); the operator may")
+    if syncs == "no":  # nothing was written before the question, so it says yes to it all the same
+        hint = "set appendfsync everysec, or always"
+        return Finding("warn", "commands", "destructive effects would be refused: appendfsync is `no`", hint)
+    return Finding("ok", "commands", "the broker confirms what is on its disk (WAITAOF)")
 
 
 def _gate(client: Client, settings: Settings) -> Iterator[Finding]:

@@ -12,7 +12,8 @@ from ipvm_queue.store import connect
 class Health(NamedTuple):
     """A broker's state: who it is, seconds to answer, whether it writes an append-only file, how far its clock is off.
 
-    `evicts` is the policy by which it throws keys away when memory is short, empty where it does not or does not tell.
+    `evicts` is the policy by which it throws keys away when memory is short, empty where it does not or does not tell;
+    `syncs` is when its file is on the disk (`always`, `everysec`, `no`), empty where it does not tell.
     """
 
     server: str
@@ -20,6 +21,7 @@ class Health(NamedTuple):
     durable: bool
     skew: float
     evicts: str
+    syncs: str
 
 
 def examine(url: str) -> Health:
@@ -33,15 +35,15 @@ def examine(url: str) -> Health:
         skew = seconds + microseconds / 1e6 - time()
         name = "Valkey" if "valkey_version" in info else "Redis"
         version = info.get("valkey_version") or info.get("redis_version")
-        return Health(f"{name} {version}", took, bool(info.get("aof_enabled")), skew, _policy(broker))
+        return Health(f"{name} {version}", took, bool(info.get("aof_enabled")), skew, *_policies(broker))
     finally:
         broker.close()
 
 
-def _policy(broker: object) -> str:
+def _policies(broker: object) -> tuple[str, str]:
     try:
-        answer = broker.config_get("maxmemory-policy")  # type: ignore[attr-defined]
+        answer = broker.config_get("maxmemory-policy", "appendfsync")  # type: ignore[attr-defined]
     except UnavailableError:
-        return ""  # a user of the broker need not be allowed to ask
-    policy = str(answer.get("maxmemory-policy", ""))
-    return "" if policy == "noeviction" else policy
+        return "", ""  # a user of the broker need not be allowed to ask
+    evicts = str(answer.get("maxmemory-policy", ""))
+    return "" if evicts == "noeviction" else evicts, str(answer.get("appendfsync", ""))

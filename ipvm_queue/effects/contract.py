@@ -32,7 +32,8 @@ class Call(NamedTuple):
 
     `args` are without `uri`, checked against the effect's schema. `task` is what receipt and world may know it by: the
     same for every attempt of one act, so `str(task)` is the idempotency key of a command. `deadline` is in
-    `time.monotonic()`'s seconds; an answer has at most `max_bytes`; `attempt` counts from 1.
+    `time.monotonic()`'s seconds; an answer has at most `max_bytes`; `attempt` counts from 1. `follows_doubt` says of a
+    command that an earlier attempt was in doubt and may still arrive: the world's refusal may be its doing.
     """
 
     uri: str
@@ -42,6 +43,7 @@ class Call(NamedTuple):
     deadline: float
     max_bytes: int
     attempt: int
+    follows_doubt: bool = False
 
 
 class Outcome(NamedTuple):

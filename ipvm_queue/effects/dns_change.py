@@ -73,6 +73,9 @@ def change(context: Context, call: Call) -> Outcome:
     exchange = send(message, planned.server, call.deadline, settings.timeout)
     evidence = evidence_of(exchange)
     refusal = _refusal(exchange, planned)
+    if call.follows_doubt and exchange.reply.rcode() in _NOT_HELD:
+        text = f"{planned.uri.name} is not as it was expected to be: an earlier attempt may have changed it"
+        raise EffectError("dns/prerequisite", text, "world", evidence=evidence)
     return Outcome({"ok": state_of(planned)} if refusal is None else {"error": refusal}, evidence)
 
 

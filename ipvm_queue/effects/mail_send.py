@@ -214,7 +214,8 @@ class Conversation:
                 raise EffectError("mail/timeout", f"{server} took too long", "network", sent=self.dotted) from None
             raise EffectError("mail/tls", f"no TLS with {server}: {why}", "world", sent=self.dotted) from None
         except (smtplib.SMTPException, OSError) as error:
-            if self.expired or isinstance(error, TimeoutError):
+            # smtplib says of a read that took too long that the connection was closed
+            if self.expired or any(isinstance(each, TimeoutError) for each in (error, error.__context__)):
                 text = f"{server} took too long"
                 raise EffectError("mail/timeout", text, "network", transient=True, sent=self.dotted) from None
             code = "mail/cut" if isinstance(error, smtplib.SMTPException) or self.dotted else "mail/unreachable"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ipvm_queue.crypto import Signer
     from ipvm_queue.queue.desk import Desk
     from ipvm_queue.store import Inbox, Revocations
+    from ipvm_queue.store.inbox import Taken
 
 _log = logger(__name__)
 _MOST: Final = 64  # requests taken at once
@@ -48,18 +49,19 @@ class Gate:
         self._answer(requests)
         return len(requests)
 
-    def _answer(self, requests: list[str]) -> None:
+    def _answer(self, requests: list[Taken]) -> None:
         while requests:
-            requests = requests[self._round(requests[:_MOST]) :]
+            rest = [each.request for each in requests[self._round(requests) :]]
+            requests = self._inbox.look(self._name, rest)  # again: what was revoked meanwhile counts
 
-    def _round(self, requests: list[str]) -> int:
+    def _round(self, requests: list[Taken]) -> int:
         """Answer the first of `requests`, as many as can be in a moment; return how many those are."""
         begun = monotonic()
         answers = Round(
             self._signer, self._desk, self._inbox, self._revocations, self._validator, max_bytes=self._max_bytes
         )
         with collector_paused():
-            for request, parcel in zip(requests, self._inbox.look(requests), strict=True):
+            for request, parcel in requests:
                 answers.take(request, parcel)
                 if answers.is_outdated or monotonic() - begun > _ROUND:
                     break
@@ -73,7 +75,10 @@ class Gate:
         self._looked = monotonic()
         self._inbox.serve(self._name, _ALIVE)
         self._inbox.inherit(self._name)
-        self._answer(self._inbox.left_over(self._name))  # taken before a stop, or by a call whose answer was lost
+        left = self._inbox.left_over(self._name)  # taken before a stop, or by a call whose answer was lost
+        while left:
+            some, left = left[:_MOST], left[_MOST:]
+            self._answer(self._inbox.look(self._name, some))
         for lease in self._desk.look_around(int(time())):
             _log.info("a lease is over", worker=lease.worker, name=lease.name)
         for receipt in self._desk.look_next_door():

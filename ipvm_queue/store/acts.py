@@ -43,7 +43,8 @@ class NotDurableError(UnavailableError):
 class Claim(NamedTuple):
     """What became of claiming an act: `run`, `done`, `doubt`, `wait` or `lost`, as in `scripts/act_claim.lua`.
 
-    `fence` is there for `run` and `doubt`, `why` for `doubt`, `receipt` and `envelope` for `done`.
+    `fence` is there for `run` and `doubt`, `why` for `doubt`, `receipt` and `envelope` for `done`. `judged` says of
+    one to `run` that another than an earlier holder has said that it had not happened.
     """
 
     verdict: str
@@ -51,6 +52,7 @@ class Claim(NamedTuple):
     why: str = ""
     receipt: Link | None = None
     envelope: bytes = b""
+    judged: bool = False
 
 
 class Act(NamedTuple):
@@ -111,7 +113,7 @@ class RedisActs:
         verdict, *rest = self._call("act_claim", wanted.id, wanted.run, *args, token_hex(8), len(keys), *keys)
         match verdict:
             case b"run":
-                return Claim("run", rest[0].decode())
+                return Claim("run", rest[0].decode(), judged=bool(rest[1]))
             case b"doubt":
                 return Claim("doubt", rest[0].decode(), rest[1].decode())
             case b"done":
@@ -173,11 +175,14 @@ class RedisActs:
         return answer
 
     def check_durable(self) -> None:
-        """Raise `NotDurableError` where the server would not keep an intent."""
+        """Raise `NotDurableError` where the server would not keep an intent.
+
+        Raises `UnavailableError`, with `refused` among its fields where this user may not ask.
+        """
         try:
             synced = self._redis.execute_command("WAITAOF", 1, 0, DURABLE_MS)
         except UnavailableError as error:
-            if isinstance(error.__cause__, ResponseError):
+            if isinstance(error.__cause__, ResponseError) and not error.fields.get("refused", False):
                 synced = error.__cause__
             else:
                 raise

@@ -38,6 +38,13 @@ class Parcel(NamedTuple):
     revoked: int
 
 
+class Taken(NamedTuple):
+    """A request that a gate has, and what it consists of: nothing where it has lapsed."""
+
+    request: str
+    parcel: Parcel
+
+
 class Inbox:
     """Requests and their answers, in Redis."""
 
@@ -73,21 +80,16 @@ class Inbox:
 
     # The gate
 
-    def take(self, gate: str, seconds: float, most: int) -> list[str]:
-        """Move up to `most` requests to a gate's own list; waits for the first of them."""
-        mine = self._keys.at(gate)
+    def take(self, gate: str, seconds: float, most: int) -> list[Taken]:
+        """Move up to `most` requests to a gate's own list and look at them; waits for the first of them."""
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.blmove(self._keys.inbox, mine, seconds, "RIGHT", "LEFT")
-        pipeline.llen(self._keys.inbox)
-        first, waiting = pipeline.execute()
-        if first is None:
-            return []
-        found = [first]
-        if waiting and most > 1:
-            for _ in range(min(most - 1, waiting)):
-                pipeline.lmove(self._keys.inbox, mine, "RIGHT", "LEFT")
-            found += [each for each in pipeline.execute() if each is not None]
-        return [_text(each) for each in found]
+        pipeline.blmove(self._keys.inbox, self._keys.at(gate), seconds, "RIGHT", "LEFT")
+        keys, args = self._at(gate, most, ())
+        pipeline.evalsha(self._look.sha, len(keys), *keys, *args)
+        moved, found = pipeline.execute(raise_on_error=False)
+        if isinstance(found, Exception):  # the script is not loaded yet, or something is wrong that will show again
+            found = self._look(keys=keys, args=args)
+        return [] if moved is None else [_taken(each) for each in found]
 
     def left_over(self, gate: str) -> list[str]:
         """Return what a gate has taken and not answered, the oldest first."""
@@ -113,14 +115,14 @@ class Inbox:
                 pass
             self._redis.srem(self._keys.gates, other)
 
-    def look(self, requests: Sequence[str]) -> list[Parcel]:
-        """Return what requests consist of (nothing where one has lapsed), all in one round trip."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for request in requests:
-            args = [self._keys.prefix, request, _MAX_BLOCKS + 1, _SMALL]
-            self._look(keys=[self._keys.request(request)], args=args, client=pipeline)
-        answers = pipeline.execute()
-        return [_parcel(request, answer) for request, answer in zip(requests, answers, strict=True)]
+    def look(self, gate: str, requests: Sequence[str]) -> list[Taken]:
+        """Look at requests that a gate has, all in one round trip."""
+        keys, args = self._at(gate, len(requests), requests)
+        return [_taken(each) for each in self._look(keys=keys, args=args)] if requests else []
+
+    def _at(self, gate: str, count: int, requests: Sequence[str]) -> tuple[list[str], list[Any]]:
+        keys = [self._keys.at(gate), self._keys.inbox]
+        return keys, [self._keys.prefix, count, _MAX_BLOCKS + 1, _SMALL, *requests]
 
     def parts(self, request: str, names: Sequence[str]) -> list[bytes | None]:
         """Return parts of a request."""
@@ -135,14 +137,15 @@ class Inbox:
         self._reply(keys=[self._keys.at(gate)], args=args)
 
 
-def _parcel(request: str, answer: list[Any]) -> Parcel:
-    revoked, count, *found = answer
+def _taken(answer: list[Any]) -> Taken:
+    name, revoked, count, *found = answer
+    request = _text(name)
     if len(request) != _ID:
-        return Parcel({}, {}, revoked)
+        return Taken(request, Parcel({}, {}, revoked))
     if not found:
-        return Parcel({CONTAINER: MAX_CONTAINER + 1} if count else {}, {}, revoked)
+        return Taken(request, Parcel({CONTAINER: MAX_CONTAINER + 1} if count else {}, {}, revoked))
     sizes, parts = ({_text(name): part for name, part in zip(each[::2], each[1::2], strict=True)} for each in found)
-    return Parcel(sizes, parts, revoked)
+    return Taken(request, Parcel(sizes, parts, revoked))
 
 
 def _text(data: bytes) -> str:

@@ -97,8 +97,9 @@ class Guard:
                 return self._failed(act, dict(CRASHED), {})
             else:
                 self._hold(act.wanted.id, claim.fence, asked)
+                call = act.call._replace(attempt=number, follows_doubt=claim.judged)
                 try:
-                    found = self._run(act._replace(call=act.call._replace(attempt=number)), claim)
+                    found = self._run(act._replace(call=call), claim)
                 finally:
                     self._held = None
                 if found is not None or number == _ROUNDS:

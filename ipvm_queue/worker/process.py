@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ipvm_queue.errors import BlockError, CodecError, IpvmError
 from ipvm_queue.observe import logger
+from ipvm_queue.queue.pause import collector_paused
 from ipvm_queue.worker.announce import Announcer
 from ipvm_queue.worker.app import settings
 from ipvm_queue.worker.shift import Shift
@@ -46,7 +47,8 @@ class Process:
             return None
         self._shift = shift = Shift(self.tools, run, plan, plan.node(node).queue)
         try:
-            shift.work(node)
+            with collector_paused():
+                shift.work(node)
         except Exception as error:
             if plan.owner is None or isinstance(error, IpvmError):
                 raise

@@ -1,6 +1,6 @@
-"""Acts under fire: jobs with commands on a witness, while workers and server die, sleep and are cut off.
+"""Acts under fire: jobs with commands on witnesses, while workers and server die, sleep and are cut off.
 
-The witness stands outside of all of it and counts. What it counted is compared with what the receipts say.
+The witnesses stand outside of all of it and count. What they counted is compared with what the receipts say.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from proxy import Proxy
 from redis.exceptions import RedisError
-from sink import Sink
 from stack import Stack
+from witnesses import Witnesses
 
 from ipvm_queue.errors import UnavailableError, UsageError
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 LEASE = 1.0
 SKEW = Path(__file__).with_name("skew")
-_KINDS = ("act", "trace", "once", "alone")
 _LIST = "{ipvm:tests}:ipvm.effects"
 
 
@@ -54,8 +53,9 @@ class Tally:
     """What came of it: how often each fault was done, and each act by how it ended and how often it was counted."""
 
     faults: Counter[str] = field(default_factory=Counter)
-    acts: int = 0
+    acts: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
     reconciled: int = 0
     late: int = 0
     doubles: list[str] = field(default_factory=list)
@@ -65,9 +65,11 @@ class Tally:
     def table(self) -> str:
         """Return it as lines for people."""
         rows: list[tuple[str, Any]] = [(f"fault: {name}", count) for name, count in sorted(self.faults.items())]
-        rows += [("acts asked for", self.acts)]
+        rows += [("acts asked for", self.acts.total())]
+        rows += [(f"acts by {scheme}:", count) for scheme, count in sorted(self.acts.items())]
         rows += [(f"ended {name}", count) for name, count in sorted(self.ends.items())]
-        rows += [("of these, settled by asking the witness", self.reconciled)]
+        rows += [(f"errors {code}", count) for code, count in sorted(self.errors.items())]
+        rows += [("of those ok, settled by asking the world", self.reconciled)]
         rows += [("resolved by the operator afterwards", self.late)]
         rows += [("done twice", len(self.doubles)), ("lost without a receipt that says so", len(self.lost))]
         rows += [("receipts that are wrong", len(self.wrong))]
@@ -75,22 +77,23 @@ class Tally:
 
 
 class Storm:
-    """A queue with workers, a witness, and somebody who does harm; `seed` chooses all of it."""
+    """A queue with workers, witnesses, and somebody who does harm; `seed` chooses all of it."""
 
     deeds: ClassVar = ("child killed", "worker killed", "stopped past its lease", "server killed", "gate killed",
-                       "cut from the server", "cut from the witness", "messages delivered twice",
+                       "cut from the server", "cut from a witness", "messages delivered twice",
                        "messages lost")  # fmt: skip
 
     def __init__(self, directory: Path, seed: int) -> None:
         self.chance = random.Random(seed)
         self.tally = Tally()
-        self.sink = Sink()
-        self.sink.before = self._dawdle
-        self.sink.after = self._answer_or_not
-        self.witness = Proxy(self.sink.port)
-        self.stack = Behind(directory, lease=LEASE, aof=True)
         self._number = 0
         self._calm = threading.Event()
+        self._keys: dict[str, str] = {}
+        self.witnesses = Witnesses(self._dawdle, self._answer_or_not)
+        directory.mkdir(parents=True, exist_ok=True)
+        config = directory / "effects.toml"
+        config.write_text(self.witnesses.config())
+        self.stack = Behind(directory, lease=LEASE, aof=True, effects_config=config)
 
     def __enter__(self) -> Self:
         self.stack.start_valkey()
@@ -101,43 +104,34 @@ class Storm:
     def __exit__(self, *_: object) -> None:
         self._calm.set()
         self.stack.stop()
-        self.witness.close()
         self.stack.proxy.close()
-        self.sink.close()
+        self.witnesses.close()
 
     def blow(self, acts: int) -> Tally:
         """Ask for so many acts while harm is done, wait for the end, and compare."""
         with self.stack.client() as client:
-            runs: list[Run] = []
+            runs: list[tuple[Run, dict[str, Any]]] = []
             asked = 0
             while asked < acts:
-                job = client.read({"header": {"nonce": self.chance.randbytes(8).hex()}, "jobs": self._jobs()})
+                jobs = self._jobs()
+                job = client.read({"header": {"nonce": self.chance.randbytes(8).hex()}, "jobs": jobs})
                 times = 1 + (self.chance.random() < 0.3)  # the same signed job comes twice now and then
-                runs += [patiently(lambda job=job: client.submit(job)) for _ in range(times)]
-                asked += len(job.tasks)
+                runs += [(patiently(lambda job=job: client.submit(job)), jobs) for _ in range(times)]
+                asked += len(jobs)
                 self.harm()
                 time.sleep(self.chance.uniform(0.0, 0.4))
             self._calm.set()
-            self.stack.proxy.shut(shut=False)
-            self.witness.shut(shut=False)
-            for run in runs:
+            for run, _ in runs:
                 patiently(lambda run=run: run.wait(180))
-            self.sink.before = self.sink.after = lambda _key: None
             self._compare(runs)
-            self._resolve(client, runs)
+            self._resolve(client, [run for run, _ in runs])
         return self.tally
 
     # What is asked for
 
     def _jobs(self) -> dict[str, Any]:
         count = self.chance.randrange(1, 6)
-        return {f"t{number}": self._act(number) for number in range(count)}
-
-    def _act(self, number: int) -> dict[str, Any]:
-        kind = self.chance.choice(_KINDS)
-        name = f"zone{self.chance.randrange(3)}" if kind == "alone" else f"{kind}{number}"
-        uri = f"witness://127.0.0.1:{self.witness.port}/{name}"
-        return {"type": "ipvm/effect", "with": uri, "do": f"test/{kind}", "value": number}
+        return {f"t{number}": self.witnesses.act(self.chance, number) for number in range(count)}
 
     def _dawdle(self, _key: str) -> None:
         if not self._calm.is_set():
@@ -163,7 +157,7 @@ class Storm:
                 "server killed": self._kill_server,
                 "gate killed": self._kill_gate,
                 "cut from the server": lambda: self._cut(self.stack.proxy),
-                "cut from the witness": lambda: self._cut(self.witness),
+                "cut from a witness": lambda: self._cut(self.chance.choice(list(self.witnesses.proxies.values()))),
                 "messages delivered twice": self._repeat,
                 "messages lost": lambda: self.stack.redis.delete(_LIST),
             }[deed]()
@@ -220,32 +214,36 @@ class Storm:
 
     # The comparison
 
-    def _compare(self, runs: list[Run]) -> None:
-        """Hold what each receipt says against what the witness counted."""
+    def _compare(self, runs: list[tuple[Run, dict[str, Any]]]) -> None:
+        """Hold what each receipt says against what its witness counted."""
         ends: dict[str, dict[str, Any]] = {}
-        for run in runs:
-            for result in patiently(run.results).values():
-                ends.setdefault(str(result.task), {})[result.state] = result
-        self.tally.acts = len(ends)
+        schemes: dict[str, str] = {}
+        for run, jobs in runs:
+            for label, result in patiently(run.results).items():
+                key = self._keys[str(result.task)] = self.witnesses.key(jobs[label], str(result.task))
+                ends.setdefault(key, {})[result.state] = result
+                schemes[key] = jobs[label]["with"].partition(":")[0]
+        self.tally.acts.update(schemes.values())
         for key, by_state in ends.items():
-            count = self.sink.acts[key]
+            count = self.witnesses.count(key)
             state = next(each for each in ("ok", "in-doubt", "error", *by_state) if each in by_state)
             self.tally.ends[state] += 1
             self.tally.reconciled += state == "ok" and bool(by_state["ok"].meta.get("reconciled"))
+            if state == "error":
+                self.tally.errors[by_state[state].error["code"]] += 1
             if state == "waiting":
                 self.tally.lost.append(key)
             elif (state == "ok" and count != 1) or (state == "error" and count):
-                self.tally.wrong.append(f"{key} {state} {by_state[state].out} counted {count}")
-        known = set(ends)
-        self.tally.doubles += [key for key, count in self.sink.acts.items() if count > 1]
-        self.tally.lost += [key for key in self.sink.acts if key not in known]
+                self.tally.wrong.append(f"{schemes[key]} {key} {state} {by_state[state].out} counted {count}")
+        self.tally.doubles += [key for key, count in self.witnesses.all() if count > 1]
+        self.tally.lost += [key for key, _ in self.witnesses.all() if key not in ends]
 
     def _resolve(self, client: Any, runs: list[Run]) -> None:
-        """Be the operator who asks the witness: afterwards each act that was in doubt has happened once."""
+        """Be the operator who asks the witnesses: afterwards each act that was in doubt has happened once."""
         told = set()
         for act in patiently(lambda: client.acts.all(in_doubt=True, limit=10_000)):
-            key = str(act.task)
-            if self.sink.acts[key]:
+            key = self._keys[str(act.task)]
+            if self.witnesses.count(key):
                 client.acts.done(act.id, act.fence, _word(client, act), [act.task], judged=True)
             else:
                 client.acts.not_done(act.id, act.fence, "the witness has not seen it", judged=True)
@@ -255,8 +253,9 @@ class Storm:
                 run.resume()
                 run.wait(180)
         self.tally.late = len(told)
-        self.tally.wrong += [f"{key} counted {self.sink.acts[key]} at last" for key in told if self.sink.acts[key] != 1]
-        self.tally.doubles = [key for key, count in self.sink.acts.items() if count > 1]
+        counts = {key: self.witnesses.count(key) for key in told}
+        self.tally.wrong += [f"{key} counted {count} at last" for key, count in counts.items() if count != 1]
+        self.tally.doubles = [key for key, count in self.witnesses.all() if count > 1]
 
 
 def _word(client: Any, act: Any) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from commands import BIN, PIPELINE, ROOT
 from processes import processes, wait_until_gone
+from stack import Stack
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.ipld import RAW, Block, Link, decode, encode, read_car, write_car
@@ -259,12 +260,53 @@ def test_the_doctor_finds_a_healthy_stack_healthy(call, monkeypatch):
 
     assert answer.code == 0
     checks = {each["check"]: each for each in answer.json["checks"]}
-    assert {name: checks[name]["level"] for name in ("key", "broker", "persistence", "clock")} == dict.fromkeys(
-        ("key", "broker", "persistence", "clock"), "ok"
-    )
+    names = ("key", "broker", "persistence", "commands", "clock")
+    assert {name: checks[name]["level"] for name in names} == dict.fromkeys(names, "ok")
+    assert "WAITAOF" in checks["commands"]["message"]
     assert checks["environment"]["hint"] == "did you mean IPVM_LEASE?"
     (row,) = [row for row in answer.json["settings"] if row["name"] == "key"]
     assert row["source"] == "env IPVM_KEY"
+
+
+@integration
+@pytest.mark.parametrize(
+    ("told", "level", "words"),
+    [
+        ({"appendonly": "no"}, "warn", "`appendonly yes`"),
+        ({"appendonly": "yes", "appendfsync": "no"}, "warn", "everysec"),
+        ({"appendonly": "yes", "appendfsync": "always"}, "ok", ""),
+    ],
+)
+def test_the_doctor_says_whether_commands_may_be_done(call, tmp_path, told, level, words):
+    """On a broker that cannot keep an intent, what to change; its guard would refuse every destructive effect."""
+    stack = Stack(tmp_path / "broker")
+    try:
+        stack.start_valkey(gate=False)
+        for name, value in told.items():
+            stack.redis.config_set(name, value)
+        checks = {
+            each["check"]: each for each in call("ipvm", "doctor", "--broker", stack.url, "--json").json["checks"]
+        }
+    finally:
+        stack.stop()
+
+    assert checks["commands"]["level"] == level
+    assert words in (checks["commands"]["hint"] or "")
+
+
+@integration
+def test_the_doctor_says_what_it_may_not_ask(call, tmp_path):
+    """Who may not say WAITAOF is told so, not that the broker forgets."""
+    stack = Stack(tmp_path / "broker")
+    try:
+        stack.start_valkey(gate=False)
+        stack.redis.execute_command("ACL", "SETUSER", "some", "on", ">one", "~*", "+@all", "-waitaof")
+        url = f"redis://some:one@127.0.0.1:{stack.port}/0"
+        checks = {each["check"]: each for each in call("ipvm", "doctor", "--broker", url, "--json").json["checks"]}
+    finally:
+        stack.stop()
+
+    assert (checks["commands"]["level"], "not tried" in checks["commands"]["message"]) == ("ok", True)
 
 
 def test_the_doctor_masks_passwords_and_says_what_is_wrong(call):

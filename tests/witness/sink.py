@@ -1,7 +1,8 @@
 """The witness: an HTTP server outside of everything, that counts each act that reaches it.
 
-`POST /act/NAME` is an act, counted under its Idempotency-Key; `/act/once-NAME` counts a key once. `GET /acts/KEY` says
-whether it has happened, `GET /value/NAME` gives a value. What it does before and after counting can be set.
+`POST /act/NAME` (or `PUT`) is an act, counted under its Idempotency-Key; `/act/once-NAME` counts a key once.
+`GET /acts/KEY` says whether it has happened, `GET /value/NAME` gives a value. What it does before and after counting
+can be set.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ class Sink:
                 except ConnectionAbortedError:
                     return  # and no answer
                 self._answer(200, said)
+
+            do_PUT = do_POST  # noqa: N815
 
             def do_GET(self) -> None:
                 kind, _, name = self.path.removeprefix("/").partition("/")

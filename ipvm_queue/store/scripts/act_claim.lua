@@ -4,7 +4,8 @@
 --                                  free (it was not done, and may be claimed again), claims (how many there were),
 --                                  fence (of the newest: its number and a random part, for a server that loses its last
 --                                  second counts one number twice), owner, until (ms), task (its CID), about, label, digest (of what was intended),
---                                  since (ms, of the intent), why (it is in doubt), lock (what it has locked);
+--                                  since (ms, of the intent), why (it is in doubt), lock (what it has locked), judged (1
+--                                  once it was freed by another than its holder, who may be slow and still do it);
 --                                  done: receipt (CID), envelope (the signed receipt). It never expires.
 --   P act:<act>:runs       SET     ids of the runs that have been told of its being in doubt
 --   P acts                 ZSET    all acts, by when they were first claimed (ms)
@@ -15,7 +16,7 @@
 -- ARGV: P, id of the run, act, node, q, owner, lease (ms), resource to lock ('' for none), about, label, random part of
 --   the fence, count, Tasks.
 -- Returns one of
---   {'run', fence}            it is yours to do
+--   {'run', fence, judged}    it is yours to do
 --   {'done', cid, envelope}   it has been done: its receipt
 --   {'doubt', fence, why}     it may have been done
 --   {'wait'}                  another does it, or holds the lock: the node is put aside
@@ -23,9 +24,9 @@
 local ACT, act, node, q, owner, lease, lock = KEYS[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local now = clock()
 if redis.call('HGET', P .. 'run:' .. ID .. ':claims', node) ~= q .. '|' .. owner then return {'lost'} end
-local state, fence, until_ms = unpack(redis.call('HMGET', ACT, 'state', 'fence', 'until'))
+local state, fence, until_ms, judged = unpack(redis.call('HMGET', ACT, 'state', 'fence', 'until', 'judged'))
 if state == 'done' then return {'done', unpack(redis.call('HMGET', ACT, 'receipt', 'envelope'))} end
-if state == 'claimed' and string.match(fence, '-(.*)$') == ARGV[11] then return {'run', fence} end  -- asked again
+if state == 'claimed' and string.match(fence, '-(.*)$') == ARGV[11] then return {'run', fence, judged or ''} end  -- asked again
 if (state == 'claimed' or state == 'intended') and tonumber(until_ms) > now then
   stand_aside(ID, node, q, act, tonumber(until_ms))
   return {'wait'}
@@ -52,4 +53,4 @@ redis.call('HSET', ACT, 'state', 'claimed', 'fence', fence, 'owner', owner, 'unt
 if lock ~= '' then redis.call('SET', P .. 'lock:' .. lock, act .. '|' .. fence, 'PX', lease) end
 for i = 13, 12 + tonumber(ARGV[12]) do redis.call('HSET', P .. 'acts:of', ARGV[i], act) end
 redis.call('ZADD', P .. 'acts', 'NX', now, act)
-return {'run', fence}
+return {'run', fence, judged or ''}

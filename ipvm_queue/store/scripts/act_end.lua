@@ -16,6 +16,7 @@ local allowed = {
 }
 if fence ~= ARGV[4] or not allowed[who][how][state] then return {0} end
 redis.call('HSET', ACT, 'state', how, 'why', ARGV[7])
+if how == 'free' and who == 'judge' then redis.call('HSET', ACT, 'judged', 1) end
 if how == 'doubt' then
   redis.call('ZADD', P .. 'doubts', clock(), act)
   redis.call('SADD', ACT .. ':runs', ID)
