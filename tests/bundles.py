@@ -7,7 +7,7 @@ from principals import NOW, principal
 from ipvm_queue.effects import is_private, safety_of
 from ipvm_queue.ipld import DAG_CBOR, Link, cid_of, encode
 from ipvm_queue.plan import compile_plan
-from ipvm_queue.queue.intake import run_of
+from ipvm_queue.queue.let_in import run_of
 from ipvm_queue.queue.recompute import Registry
 from ipvm_queue.ucan import Container, Delegation, Invocation, issue, resolve, task_link
 from ipvm_queue.workflow import read, sign, to_document

@@ -5,12 +5,13 @@ from __future__ import annotations
 from principals import principal
 
 from ipvm_queue.ipld import DAG_CBOR, Link
+from ipvm_queue.queue.let_in import run_of
 from ipvm_queue.store import Papers
 from ipvm_queue.ucan import Container, Delegation, Invocation, issue
 from ipvm_queue.worker.papers import Standing
 
 QUEUE, SERVICE, WORKER, USER, MALLORY = map(principal, ("queue", "service", "worker", "user", "mallory"))
-DOCUMENT = Link.of(b"a signed job", DAG_CBOR)
+DOCUMENT, PLAN = (Link.of(name, DAG_CBOR) for name in (b"a signed job", b"its plan"))
 NOW = 1_800_000_000
 LEASE = 120
 
@@ -63,11 +64,18 @@ class Diagram:
         tokens = self._bag(self.one, self.again, self.seven, self.eight, self.nine, *self.also)
         return Papers(self.eight.link, self.nine.link, Container(tokens).write(), self.eleven())
 
-    def eleven(self, signer=QUEUE, *, lease: int | None = NOW + LEASE, pop: Invocation | None = None, **names) -> bytes:
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return run_of(self.eight)
+
+    def eleven(
+        self, signer=QUEUE, *, lease: int | None = NOW + LEASE, plan=PLAN, pop: Invocation | None = None, **names
+    ) -> bytes:
         """Return a hand-out of the run."""
         pop = pop or self.ten
         out = {"inv": self.eight.link, "push": self.nine.link, "pop": pop.link, **names}
-        meta = {} if lease is None else {"lease": lease}
+        meta = {name: value for name, value in (("lease", lease), ("plan", plan)) if value is not None}
         return issue(signer, pop.task, {"ok": out}, meta, NOW)[1]
 
     @staticmethod

@@ -117,8 +117,8 @@ class Plan:
     `subject` is the queue's DID, whose the pure Tasks are, `service` the DID whose the effects are. `document` is the
     CID of the signed job, `count` the number of its tasks. The nodes of the `catch` handler and of the barrier, where
     there are such, stand behind them in this order. `pages` are the Links of pages, or the rows of the one page of a
-    small plan. Whoever has just compiled a plan has its `nodes` too. `owner` is the DID that secret results are sealed
-    for, None where there is none.
+    small plan. Whoever has just compiled a plan has its `nodes` too, whoever has read one the `block` that it stood in.
+    `owner` is the DID that secret results are sealed for, None where there is none.
     """
 
     subject: str
@@ -133,11 +133,12 @@ class Plan:
     read_page: Callable[[Link], bytes] = field(repr=False, compare=False)
     nodes: list[Node] = field(default_factory=list, repr=False, compare=False)
     owner: str | None = None
+    block: bytes | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def data(self) -> bytes:
         """The root block's bytes."""
-        return encode_own(
+        return self.block or encode_own(
             {
                 "v": VERSION,
                 "sub": self.subject,
@@ -249,4 +250,5 @@ def load(data: bytes, read_page: Callable[[Link], bytes]) -> Plan:
         pages=tuple(root["pages"]),
         read_page=read_page,
         owner=root.get("own"),
+        block=data,
     )

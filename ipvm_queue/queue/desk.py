@@ -9,6 +9,7 @@ from ipvm_queue.errors import MissingBlockError, UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.accept import accept_own, accept_pop, accept_receipts
 from ipvm_queue.queue.intake import Intake, claims_of, hand_out, replayed
+from ipvm_queue.queue.let_in import read_answer
 from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, RECEIPTS
 from ipvm_queue.store import Lease
 from ipvm_queue.ucan import (
@@ -16,6 +17,7 @@ from ipvm_queue.ucan import (
     InvalidClaimError,
     Invocation,
     MalformedArgumentsError,
+    UcanError,
     read_revocation,
 )
 from ipvm_queue.ucan.classic import exchange, source_of
@@ -103,8 +105,8 @@ class Desk:
         """Return a job that may run, for `enter`; raises the `IpvmError` of its refusal."""
         return self._intake.judge(asked, brought, moment, self._live)
 
-    def enter(self, jobs: Sequence[Judged]) -> list[dict[str, Value] | IpvmError]:
-        """Have jobs run; return for each what its answer says is `ok`, or why it is refused."""
+    def enter(self, jobs: Sequence[Judged]) -> list[bytes | IpvmError]:
+        """Have jobs run; return for each its signed answer, or why it is refused."""
         return self._intake.enter(jobs)
 
     def _receive(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
@@ -160,7 +162,12 @@ class Desk:
             raise UsageError(f"run {run} is {header.status}: there is nothing to hand out")
         if set(lease.queues).isdisjoint(self._stores.runs.queues(run)):
             raise InvalidClaimError(f"run {run} has no work on the queues of this lease", token=asked.link)
-        data = hand_out(self._signer, lease, header.invocation, header.push, header.grants, now=moment.now)
+        try:
+            let_in = read_answer(header.answer, moment.queue, run)
+        except UcanError as error:
+            self._stores.runs.cancel(run, f"{error.name}: {error.message}")
+            raise
+        data = hand_out(self._signer, lease, let_in, header.push, header.grants, now=moment.now)
         self._stores.runs.hand(run, pop, data)
         return {"handout": data}
 

@@ -7,13 +7,13 @@ are opened. Each of them may be done again, by this gate or another, and changes
 
 from __future__ import annotations
 
-from hashlib import sha256
 from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import DocumentError, IpvmError, RefusedError
 from ipvm_queue.ipld import Link, encode
 from ipvm_queue.queue.accept import accept_push
+from ipvm_queue.queue.let_in import LetIn, run_of, write_answer
 from ipvm_queue.queue.push import Admission, Filed
 from ipvm_queue.ucan import LEEWAY, InvalidSignatureError, MalformedError, ReplayError, issue
 from ipvm_queue.ucan.proof import is_same
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ipvm_queue.workflow import Workflow
 
 _MOST_HANDED: Final = 8
-_RUN_DIGITS: Final = 16
 
 
 class Judged(NamedTuple):
@@ -42,11 +41,6 @@ class Judged(NamedTuple):
     job: Invocation
     push: Invocation
     admission: Admission
-
-    @property
-    def answer(self) -> dict[str, Value]:
-        """What the receipt of the push (9) says is `ok`, once the job is entered."""
-        return {"run": self.admission.run, "plan": self.admission.compiled.plan.link, "inv": self.job.link}
 
 
 class Intake:
@@ -92,28 +86,32 @@ class Intake:
                 node.command, node.args, now=moment.now, revoked=moment.revoked, promises=True
             ):
                 free.add(node.command)
+        let_in = LetIn(run, compiled.plan.link, accepted.job.link)
+        queues = compiled.plan.queues
+        fit = [lease for lease in live if lease.until > moment.now and not set(lease.queues).isdisjoint(queues)]
         papers = Filed(
             requestor=accepted.job.iss,
             invocation=accepted.job.link,
             push=accepted.push.link,
             tokens=brought.container,
             document=document,
-            handed=self._handed(accepted, compiled.plan.queues, Link.of(brought.container), moment.now, live),
+            answer=write_answer(self._signer, asked, let_in, now=moment.now),
+            handed=self._handed(let_in, accepted.push.link, Link.of(brought.container), fit, now=moment.now),
         )
         kept = {cid: data for cid, data in blocks.items() if data != document}
         admission = Admission(run, compiled, papers, kept, free)
         return Judged(brought.request, accepted.job, accepted.push, admission)
 
-    def enter(self, jobs: Sequence[Judged]) -> list[dict[str, Value] | IpvmError]:
-        """Open the runs of jobs that may run; return for each what its answer says is `ok`, or why it is refused."""
+    def enter(self, jobs: Sequence[Judged]) -> list[bytes | IpvmError]:
+        """Open the runs of jobs that may run; return for each its signed answer, or why it is refused."""
         claims = [(each.request, claims_of(each.job, each.push)) for each in jobs]
         repeated = self._replays.claim(claims)
         first = [each for each, key in zip(jobs, repeated, strict=True) if key is None]
         opened = iter(self._work.open([each.admission for each in first]))
-        answers: list[dict[str, Value] | IpvmError] = []
+        answers: list[bytes | IpvmError] = []
         for each, key in zip(jobs, repeated, strict=True):
             done = next(opened) if key is None else replayed(key, each.job, each.push)
-            answers.append(done if isinstance(done, IpvmError) else each.answer)
+            answers.append(done if isinstance(done, IpvmError) else each.admission.papers.answer)
         return answers
 
     def _workflow(self, accepted: Push, document: bytes) -> Workflow:
@@ -132,26 +130,20 @@ class Intake:
             raise MalformedError("the job is not the DAG-CBOR of {header, jobs, signature}", token=accepted.job.link)
         return workflow
 
-    def _handed(
-        self, accepted: Push, queues: Sequence[str], sent: Link, now: int, live: Sequence[Lease]
-    ) -> dict[Link, bytes]:
+    def _handed(self, job: LetIn, push: Link, sent: Link, leases: Sequence[Lease], *, now: int) -> dict[Link, bytes]:
         """Return hand-outs (11) of a run to the workers that are there, where they are not too many."""
-        fit = [lease for lease in live if lease.until > now and not set(lease.queues).isdisjoint(queues)]
-        if len(fit) > _MOST_HANDED:
+        if len(leases) > _MOST_HANDED:
             return {}
-        return {
-            lease.pop: hand_out(self._signer, lease, accepted.job.link, accepted.push.link, sent, now=now)
-            for lease in fit
-        }
+        return {lease.pop: hand_out(self._signer, lease, job, push, sent, now=now) for lease in leases}
 
 
-def hand_out(signer: Signer, lease: Lease, job: Link, push: Link, sent: Link, *, now: int) -> bytes:
-    """Return a hand-out (11) of a job to a lease's worker.
+def hand_out(signer: Signer, lease: Lease, job: LetIn, push: Link, sent: Link, *, now: int) -> bytes:
+    """Return a hand-out (11) of a job that was let in to a lease's worker.
 
     `sent` is the container that 8 and 9 came in, where a reader finds what they need.
     """
-    out: Value = {"ok": {"inv": job, "push": push, "pop": lease.pop}}
-    return issue(signer, lease.task, out, {"lease": lease.until, "sent": sent}, now)[1]
+    out: Value = {"ok": {"inv": job.inv, "push": push, "pop": lease.pop}}
+    return issue(signer, lease.task, out, {"lease": lease.until, "plan": job.plan, "sent": sent}, now)[1]
 
 
 def claims_of(*invocations: Invocation) -> dict[bytes, int]:
@@ -163,8 +155,3 @@ def replayed(key: bytes, *invocations: Invocation) -> ReplayError:
     """Return the refusal of what has come before: that of the invocations whose key it is."""
     token = next(each.link for each in invocations if each.replay_key == key)
     return ReplayError("this invocation has come before", token=token)
-
-
-def run_of(job: Invocation) -> str:
-    """Return the id of the run that an invocation (8) asks for: one and the same however often it is opened."""
-    return sha256(job.token.body).hexdigest()[:_RUN_DIGITS]

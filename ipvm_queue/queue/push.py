@@ -27,7 +27,7 @@ class Filed(NamedTuple):
     """What stays with a run of how it was asked for.
 
     The requestor's DID, the CIDs of the invocations 8 and 9, the container of all tokens that were sent along, the
-    signed document, and the hand-outs (11) to the workers that are there already, by pop.
+    signed document, the queue's answer to 9, and the hand-outs (11) to the workers that are there already, by pop.
     """
 
     requestor: str
@@ -35,6 +35,7 @@ class Filed(NamedTuple):
     push: Link
     tokens: bytes
     document: bytes
+    answer: bytes
     handed: Mapping[Link, bytes]
 
 
@@ -96,6 +97,7 @@ class WorkQueue:
             push=papers.push,
             service=plan.service,
             grants=Link.of(papers.tokens),
+            answer=papers.answer,
             handed=papers.handed,
         )
         kept = {**admission.blocks, plan.document: papers.document, Link.of(papers.tokens): papers.tokens}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipvm_queue.errors import DocumentError
 from ipvm_queue.ipld import Link, encode
 from ipvm_queue.plan import compile_plan
-from ipvm_queue.queue.intake import run_of
+from ipvm_queue.queue.let_in import run_of
 from ipvm_queue.queue.verdict import Flaw, Verdict
 from ipvm_queue.ucan import PromiseError, resolve, task_link
 from ipvm_queue.ucan.proof import is_same

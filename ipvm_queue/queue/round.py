@@ -76,7 +76,8 @@ class Round:
                 self._jobs.append(self._desk.judge(asked, brought, moment))
                 return
             self.enter()  # what comes now may be about them
-            self._accept(request, asked, self._desk.answer(asked, brought, moment))
+            answer = self._desk.answer(asked, brought, moment)
+            self._accept(request, asked, self._said(asked.task, {"ok": answer}))
             self.is_outdated = str(asked.cmd) == REVOKE
         except UnavailableError:
             raise
@@ -103,12 +104,11 @@ class Round:
             if isinstance(answer, IpvmError):
                 self._refuse(job.request, job.push, answer)
             else:
-                self._accept(job.request, job.push, answer)
+                self._accept(job.request, job.push, answer, run=job.admission.run)
 
-    def _accept(self, request: str, asked: Invocation, answer: dict[str, Value]) -> None:
-        run = {"run": answer["run"]} if isinstance(answer.get("run"), str) else {}
-        _log.info("accepted", cmd=str(asked.cmd), issuer=asked.iss, token=str(asked.link), **run)
-        self._say(request, asked.task, {"ok": answer})
+    def _accept(self, request: str, asked: Invocation, answer: bytes, **more: str) -> None:
+        _log.info("accepted", cmd=str(asked.cmd), issuer=asked.iss, token=str(asked.link), **more)
+        self.answers[request] = answer
 
     def _refuse(self, request: str, asked: Invocation | None, error: Exception) -> None:
         token = None if asked is None else str(asked.link)
@@ -118,10 +118,10 @@ class Round:
         else:
             out = {"code": "internal", "rule": "internal", "message": "the gate failed; its log says why"}
             _log.error("a request could not be handled", request=request, token=token, exc_info=error)
-        self._say(request, Link.of(b"") if asked is None else asked.task, {"error": out})
+        self.answers[request] = self._said(Link.of(b"") if asked is None else asked.task, {"error": out})
 
-    def _say(self, request: str, ran: Link, out: dict[str, Value]) -> None:
-        self.answers[request] = issue(self._signer, ran, out, {}, int(time()))[1]
+    def _said(self, ran: Link, out: dict[str, Value]) -> bytes:
+        return issue(self._signer, ran, out, {}, int(time()))[1]
 
     def _container(self, request: str, parcel: Parcel) -> bytes:
         if not 0 < parcel.sizes.get(CONTAINER, 0) <= MAX_CONTAINER:

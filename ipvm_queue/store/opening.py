@@ -95,6 +95,7 @@ class Opener:
             "push": None if opening.push is None else opening.push.bytes,
             "service": opening.service,
             "grants": None if opening.grants is None else opening.grants.bytes,
+            "answer": opening.answer,
         }
         for number, (name, template) in enumerate(opening.messages.items()):
             fields[f"queue:{number}"] = self._keys.list(name)

@@ -232,6 +232,7 @@ class RedisRuns:
             push=_link(fields.get(b"push")),
             service=fields[b"service"].decode() if b"service" in fields else None,
             grants=_link(fields.get(b"grants")),
+            answer=fields.get(b"answer"),
         )
 
     def plan_of(self, run: str) -> Link | None:

@@ -98,8 +98,8 @@ class Opening:
     `arrived` how many predecessors of the others are among them, `ready` the nodes by queue that wait for nothing.
     `catch` and `barrier` are the nodes that stand beside its `count` tasks.
     Of a run that came through the gate, `invocation` and `push` are the CIDs of the tokens 8 and 9, `service` the DID
-    that it is done for, `grants` the CID of the container of all tokens sent along, `handed` the signed hand-outs by
-    pop.
+    that it is done for, `grants` the CID of the container of all tokens sent along, `answer` the queue's signed answer
+    to 9, `handed` the signed hand-outs by pop.
     """
 
     plan: Link
@@ -118,6 +118,7 @@ class Opening:
     push: Link | None = None
     service: str | None = None
     grants: Link | None = None
+    answer: bytes | None = None
     handed: Mapping[Link, bytes] = field(default_factory=dict)
 
 
@@ -139,7 +140,7 @@ class NewRun(NamedTuple):
 class Header:
     """A run as a whole. `status` is `running`, `ok`, `error`, `in-doubt` or `cancelled`.
 
-    `submitted` is in ms since 1970, `invocation`, `push`, `service` and `grants` are as in `Opening`.
+    `submitted` is in ms since 1970, `invocation`, `push`, `service`, `grants` and `answer` are as in `Opening`.
     """
 
     run: str
@@ -157,6 +158,7 @@ class Header:
     push: Link | None
     service: str | None
     grants: Link | None
+    answer: bytes | None
 
 
 class Progress(NamedTuple):

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from ipvm_queue.queue.let_in import run_of
 from ipvm_queue.ucan import LEEWAY, InvalidClaimError, UcanError, Validator
 from ipvm_queue.ucan.proof import check_policies
 from ipvm_queue.worker.papers import Asked, Handed, Standing, proxy_chain, read_asked, read_handed
@@ -53,15 +54,16 @@ class Grants(Protocol):
 class Mandate:
     """A run in this process's hands: what its receipts name, and what its tasks may do.
 
-    `cause` is the CID of the hand-out (11), `service` whom receipts are signed for, under `proxies` (2 and 4).
+    `cause` is the CID of the hand-out (11), `plan` that by which it is to be done, `service` whom receipts are signed
+    for, under `proxies` (2 and 4).
     """
 
-    __slots__ = ("_free", "_grants", "_moment", "asked", "cause", "has_proxy_policies", "proxies", "service", "until")
+    __slots__ = ("_free", "_grants", "_moment", "asked", "cause", "has_proxy_policies", "plan", "proxies", "service")
 
     def __init__(self, asked: Asked, handed: Handed, proxies: tuple[Delegation, ...], grants: Grants) -> None:
         self.asked = asked
         self.service = asked.service
-        self.cause, self.until = handed
+        self.cause, self.plan = handed.cause, handed.plan
         self.proxies = proxies
         self.has_proxy_policies = any(proof.pol.statements for proof in proxies)
         self._grants = grants
@@ -123,11 +125,11 @@ class Authorities:
         """
         return None if run in self._cases else self._standing().pop.link
 
-    def mandate(self, run: str, document: Link, grant: Grant) -> Mandate:
-        """Return the mandate for a run whose nodes have just been leased.
+    def mandate(self, run: str, plan: Link, document: Link, grant: Grant) -> Mandate:
+        """Return the mandate for a run whose nodes have just been leased; `plan` and `document` are what it goes by.
 
-        Raises `UcanError` where the job does not hold (any more) or passed no gate, `NotHandedError` where another
-        worker may go on.
+        Raises `UcanError` where the job does not hold (any more), passed no gate or passed it with another plan,
+        `NotHandedError` where another worker may go on.
         """
         now = int(self._clock())
         if grant.revoked != self._count:
@@ -140,6 +142,8 @@ class Authorities:
         elif now > case.until or not case.links.isdisjoint(self._revoked):
             del self._cases[run]
             case = self._read(run, document, case.papers._replace(handout=b""), now)
+        if case.mandate.plan != plan:
+            raise InvalidClaimError(f"the queue has made the plan {case.mandate.plan} of this job, not {plan}")
         case.mandate.look(now, self._revoked)
         return case.mandate
 
@@ -152,6 +156,8 @@ class Authorities:
     def _read(self, run: str, document: Link, papers: Papers, now: int) -> _Case:
         standing, validator, revoked = self._standing(), self._validator, self._revoked
         asked = read_asked(papers, document, standing.pop.sub, validator, now=now, revoked=revoked)
+        if run_of(asked.job) != run:
+            raise InvalidClaimError(f"what was asked for is run {run_of(asked.job)}, not {run}", token=asked.job.link)
         try:
             proxies = proxy_chain(standing, asked.service, validator, now=now, revoked=revoked)
         except UcanError as error:

@@ -21,7 +21,7 @@ from ipvm_queue.plan import compile_plan
 from ipvm_queue.queue import Proofs
 from ipvm_queue.queue.beneath import FAILED, nonce_for
 from ipvm_queue.queue.counter import Counter
-from ipvm_queue.queue.intake import run_of
+from ipvm_queue.queue.let_in import run_of
 from ipvm_queue.queue.requests import Request, push
 from ipvm_queue.store import Inbox, Keys, Note, RedisRuns, Registry
 from ipvm_queue.submission import ModuleBook, complete

@@ -2,7 +2,8 @@
 
 What the gate has looked at before is looked at again here, so that a worker runs nothing on the word of the store:
 8 invokes `/ipvm/run` on the service for exactly the plan's document, 9 invokes `/queue/push` on the queue for 8, and
-11 is the queue's own receipt of this worker's pop (10) that names all three. (UCAN Invocation 1.0 "Validation")
+11 is the queue's own receipt of this worker's pop (10) that names all three, and the plan. (UCAN Invocation 1.0
+"Validation")
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ipvm_queue.errors import CodecError
+from ipvm_queue.ipld import Link
 from ipvm_queue.queue import Proofs
 from ipvm_queue.queue.requests import PROXY_SIGN, PUSH, RUN
 from ipvm_queue.ucan import (
@@ -31,7 +33,6 @@ from ipvm_queue.ucan.window import check_time
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from ipvm_queue.ipld import Link
     from ipvm_queue.store import Papers
     from ipvm_queue.ucan import Validator
 
@@ -58,10 +59,14 @@ class Asked:
 
 
 class Handed(NamedTuple):
-    """A run in this worker's hands: the CID of the queue's receipt that says so (11), good until a Unix time."""
+    """A run in this worker's hands: the CID of the queue's receipt that says so (11), good until a Unix time.
+
+    `plan` is that by which the queue has it worked on.
+    """
 
     cause: Link
     until: int
+    plan: Link
 
 
 def read_asked(
@@ -97,10 +102,10 @@ def read_handed(data: bytes, asked: Asked, standing: Standing) -> Handed:
     names = {"inv": asked.job.link, "push": asked.push.link, "pop": pop.link}
     if receipt.ran != pop.task or receipt.out != {"ok": names}:
         raise MalformedArgumentsError("the hand-out is of another run, or to another pop", token=receipt.link)
-    until = receipt.meta.get("lease")
-    if type(until) is not int:
-        raise MalformedError("the hand-out does not say how long it is good", token=receipt.link)
-    return Handed(receipt.link, until)
+    match receipt.meta:
+        case {"lease": int() as until, "plan": Link() as plan} if type(until) is int:
+            return Handed(receipt.link, until, plan)
+    raise MalformedError("the hand-out does not say how long it is good, and by which plan", token=receipt.link)
 
 
 def proxy_chain(

@@ -106,7 +106,8 @@ class Shift:
         """Whether the run may go on: its mandate holds, is this worker's, and its secrets are open to it."""
         tools = self._tools
         try:
-            self._scribe.mandate = tools.authorities.mandate(self._run, self._plan.document, grant)
+            plan = self._plan
+            self._scribe.mandate = tools.authorities.mandate(self._run, plan.link, plan.document, grant)
             self._scribe.sealing = tools.vault.of(self._run, self._plan)
         except UcanError as error:
             _log.warning("a run's authority does not hold", run=self._run, rule=error.name, reason=error.message)

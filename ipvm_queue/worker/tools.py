@@ -44,7 +44,7 @@ class Tools:
     effects: Effects
     vault: Vault
     authorities: Authorities
-    plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
+    plans: OrderedDict[Link, Plan] = field(default_factory=OrderedDict)
     paces: Paces = field(default_factory=Paces)
 
     @classmethod
@@ -74,13 +74,12 @@ class Tools:
 
     def plan(self, run: str, link: Link | None) -> Plan | None:
         """Return a run's plan, None where the run is not known (any more); `link` is its CID where that is known."""
-        plan = self.plans.get(run)
+        link = link or self.runs.plan_of(run)
+        if link is None:
+            return None
+        plan = self.plans.get(link)
         if plan is None:
-            link = link or self.runs.plan_of(run)
-            if link is None:
-                return None
-            plan = load(self.stored.get(link), self.stored.get)
-            self.plans[run] = plan
+            plan = self.plans[link] = load(self.stored.get(link), self.stored.get)
             if len(self.plans) > _PLANS:
                 self.plans.popitem(last=False)
         return plan

@@ -5,7 +5,7 @@
 --                                  list), message:<q> (the broker message with marks), tickets:<q> (messages that are
 --                                  out); crashes (guests that killed their worker), doubt (an act of it is in doubt);
 --                                  of a run that came through the gate: inv, push (CIDs of the invocations 8 and 9),
---                                  service (DID), grants (CID of the tokens sent along)
+--                                  service (DID), grants (CID of the tokens sent along), answer (the queue's, to 9)
 --   P run:<id>:handed      HASH    CID of a pop -> the queue's signed hand-out of the run to it
 --   P run:<id>:keys        HASH    DID of a reader ('' for the first) -> box with the key that secrets are sealed with
 --   P run:<id>:settled     HASH    node -> receipt CID (36 bytes), flag, out       exactly one record a node

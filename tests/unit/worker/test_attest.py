@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import time
 
 import pytest
-from diagram import DOCUMENT, NOW, QUEUE, SERVICE, WORKER, Diagram, delegate
+from diagram import DOCUMENT, NOW, PLAN, QUEUE, SERVICE, WORKER, Diagram, delegate
 from plans import plan_of
 
 from ipvm_queue.ipld import DAG_CBOR, Link, decode
@@ -37,7 +37,7 @@ def mandate(diagram):
     asked = read_asked(diagram.papers, DOCUMENT, QUEUE.did, validator, now=NOW, revoked=())
     proxies = proxy_chain(diagram.standing, SERVICE.did, validator, now=NOW, revoked=())
     grants = Grants(asked.tokens, asked.service, asked.job.iss, validator)
-    return Mandate(asked, Handed(CAUSE, NOW + 120), proxies, grants)
+    return Mandate(asked, Handed(CAUSE, NOW + 120, PLAN), proxies, grants)
 
 
 def scribe(blocks, diagram):

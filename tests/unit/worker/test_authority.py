@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from diagram import DOCUMENT, LEASE, MALLORY, NOW, QUEUE, SERVICE, USER, WORKER, Diagram, delegate, invoke
+from diagram import DOCUMENT, LEASE, MALLORY, NOW, PLAN, QUEUE, SERVICE, USER, WORKER, Diagram, delegate, invoke
 
 from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.queue.grants import Grants
@@ -19,6 +19,7 @@ class Desk:
     """A gate that is there: what it has answered is at hand, and it counts how often it is asked."""
 
     def __init__(self, diagram: Diagram, answers=()) -> None:
+        self.diagram = diagram
         self.here = diagram.standing
         self.answers = list(answers)
         self.taken_back = frozenset()
@@ -30,7 +31,7 @@ class Desk:
 
     def hand_out(self, run):
         """Return the next answer."""
-        assert run == "run"
+        assert run == self.diagram.run
         self.asked += 1
         return self.answers.pop(0) if self.answers else None
 
@@ -52,12 +53,13 @@ class Worker:
     def _grants(asked, validator):
         return Grants(asked.tokens, asked.service, asked.job.iss, validator)
 
-    def mandate(self, papers=..., document=DOCUMENT):
+    def mandate(self, papers=..., *, plan=PLAN, run=None):
         """Return the mandate for the diagram's run, as after a lease of nodes."""
-        pop = self._authorities.pop("run")
+        run = run or self.diagram.run
+        pop = self._authorities.pop(run)
         given = None if pop is None else self.diagram.papers if papers is ... else papers
         grant = Grant("running", careful=False, nodes=[(0, 0)], revoked=len(self.desk.taken_back), papers=given)
-        return self._authorities.mandate("run", document, grant)
+        return self._authorities.mandate(run, plan, DOCUMENT, grant)
 
 
 def broken(diagram, **changes):
@@ -143,15 +145,33 @@ def test_a_push_may_be_over_by_now():
         ("MalformedArguments", lambda diagram: diagram.eleven(push=OTHER)),
         ("MalformedArguments", lambda diagram: diagram.eleven(pop=diagram.ten, more=OTHER)),
         ("Malformed", lambda diagram: diagram.eleven(lease=None)),
+        ("Malformed", lambda diagram: diagram.eleven(plan=None)),
+        ("InvalidClaim", lambda diagram: diagram.eleven(plan=OTHER)),
         ("InvalidSignature", lambda diagram: diagram.eleven()[:-1] + b"x"),
         ("InvalidSignature", lambda _: b"nothing"),
     ],
 )
 def test_a_hand_out_is_the_queue_s_of_this_run_to_this_pop(rule, make):
-    """A hand-out by anybody else, of another run, to another pop, altered or without an end is refused."""
+    """A hand-out by anybody else, of another run or plan, to another pop, altered or without an end is refused."""
     diagram = Diagram()
 
     assert broken(diagram, handout=make(diagram)) == rule
+
+
+def test_a_run_goes_by_the_plan_that_the_queue_has_made():
+    """Whatever the store says: another plan is refused at the first lease, and at any later one."""
+    worker = Worker(Diagram())
+
+    for _ in range(2):
+        with pytest.raises(UcanError, match="plan"):
+            worker.mandate(plan=OTHER)
+        assert worker.mandate().plan == PLAN
+
+
+def test_a_run_is_the_one_that_was_asked_for():
+    """The papers of one run do not go for another, under which everything would be done again."""
+    with pytest.raises(UcanError, match="not ffff"):
+        Worker(Diagram()).mandate(run="f" * 16)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,138 @@
+"""A worker may write to runs, and cannot have others work by a plan that the queue has not made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from time import time
+from typing import NamedTuple
+
+import pytest
+from modules import numbers, salt
+from stack import ROOT
+
+from ipvm_queue.crypto import load_signer
+from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
+from ipvm_queue.queue.let_in import LetIn
+from ipvm_queue.store import Keys
+from ipvm_queue.ucan import issue, task_link
+
+pytestmark = pytest.mark.integration
+
+KEYS = Keys("tests")
+NUMBERS = Link.of(numbers())
+WASM = KEYS.list("ipvm.wasm")
+
+
+@pytest.fixture
+def queue(idle):
+    """Return a queue without workers, and a client."""
+    with idle.client() as client:
+        client.blocks.put(numbers())
+        yield idle, client
+
+
+def submit(client):
+    """Return a run of one task."""
+    return client.submit({"a": {"type": "wasm/1.0", "with": NUMBERS, "func": "add", "input": [salt(), 1]}})
+
+
+class Forged(NamedTuple):
+    """A plan of somebody's own, and the Task that it has in the place of the job's."""
+
+    plan: Link
+    task: Link
+
+
+def forge(stack, run) -> Forged:
+    """Have a run go by another plan of the same job, in which its task gets another argument; all else fits."""
+    root = decode(stack.redis.get(KEYS.block(run.plan.link)))
+    row = root["pages"][0][0]
+    row[2]["params"][1] = 2
+    row[4] = task_link(root["sub"], row[1], row[2], row[3])
+    data = encode(root)
+    plan = Link.of(data, DAG_CBOR)
+    key, old, new = KEYS.run(run.id), str(run.plan.link).encode(), str(plan).encode()
+    stack.redis.set(KEYS.block(plan), data)
+    template = stack.redis.hget(key, "message:0").replace(old, new)
+    stack.redis.hset(key, mapping={"plan": plan.bytes, "message:0": template})
+    for place, message in enumerate(stack.redis.lrange(WASM, 0, -1)):
+        stack.redis.lset(WASM, place, message.replace(old, new))
+    return Forged(plan, row[4])
+
+
+def control(stack, *words):
+    """Have the worker consume something, or no more."""
+    command = [sys.executable, "-m", "celery", "-A", "workers.wasm", "control", "-d", "w@tests", *words]
+    subprocess.run(command, cwd=ROOT, env=stack.environment(), check=True, capture_output=True)
+
+
+def told(stack, name, what):
+    """Return the lines of a log that say something."""
+    return [line for line in stack.groups[name].log.read_text(errors="replace").splitlines() if what in line]
+
+
+@pytest.mark.parametrize("handed", ["with the push", "when asked for"])
+def test_a_plan_that_the_queue_has_not_made_is_refused(queue, handed):
+    """Nothing of it runs, the run ends and says why, once; with its own plan it goes on."""
+    stack, client = queue
+    if handed == "with the push":
+        stack.start_worker("w", "-P", "solo")
+        control(stack, "cancel_consumer", "ipvm.wasm")
+    going = submit(client)
+    assert stack.redis.hlen(KEYS.handed(going.id)) == (handed == "with the push")
+    forged = forge(stack, going)
+    if handed == "with the push":
+        control(stack, "add_consumer", "ipvm.wasm")
+    else:
+        stack.start_worker("w", "-P", "solo")
+
+    stack.wait_for(lambda: going.status != "running")
+
+    assert (going.status, going.reason.partition(":")[0]) == ("cancelled", "InvalidClaim")
+    assert f"the plan {going.plan.link} of this job, not {forged.plan}" in going.reason
+    assert len(told(stack, "w", "authority does not hold")) == 1
+    assert client.receipts.of_tasks([forged.task, going["a"].task]) == [None, None]
+    assert not stack.redis.exists(f"{KEYS.run(going.id)}:settled")
+    going.resume()
+    assert (going.wait(60).status, going.reason) == ("ok", ""), stack.groups["w"].tail(30)
+
+
+FORGERIES = {
+    "none": (lambda _, __: None, "InvalidSignature"),
+    "no receipt": (lambda _, __: b"the queue has let it in", "InvalidSignature"),
+    "the worker's": (lambda stack, said: sign(stack.settings.worker_key, said), "InvalidClaim"),
+    "another run's": (lambda stack, said: sign(stack.settings.queue_key, said._replace(run="f" * 16)), "InvalidClaim"),
+    "a task's": (lambda stack, said: sign(stack.settings.queue_key, said, cause=said.inv), "InvalidClaim"),
+    "more": (lambda stack, said: sign(stack.settings.queue_key, said, more=1), "InvalidClaim"),
+}
+
+
+def sign(key, said, *, cause=None, **more):
+    """Return a receipt that says that a run was let in."""
+    out = {"ok": {**said._asdict(), **more}}
+    return issue(load_signer(key), Link.of(b"a push", DAG_CBOR), out, {}, int(time()), cause=cause)[1]
+
+
+def test_a_run_is_handed_out_by_the_queue_s_own_word(queue):
+    """What the gate hands out later it has from its own answer to the push; a run whose answer is forged ends."""
+    stack, client = queue
+    runs = {}
+    for name, (make, rule) in FORGERIES.items():
+        going = submit(client)
+        forged = forge(stack, going)
+        job = Link(stack.redis.hget(KEYS.run(going.id), "inv"))
+        answer = make(stack, LetIn(going.id, forged.plan, job))
+        stack.redis.hdel(KEYS.run(going.id), "answer")
+        if answer is not None:
+            stack.redis.hset(KEYS.run(going.id), "answer", answer)
+        runs[name] = (going, forged, rule)
+    stack.start_worker("w", "-P", "solo")
+
+    for name, (going, forged, rule) in runs.items():
+        stack.wait_for(lambda going=going: going.status != "running")
+        assert (name, going.status, going.reason.partition(":")[0]) == (name, "cancelled", rule)
+        assert client.receipts.of_tasks([forged.task, going["a"].task]) == [None, None]
+        assert stack.redis.hlen(KEYS.handed(going.id)) == 0
+    assert len(told(stack, "gate", "refused")) == len(FORGERIES)
+    assert submit(client).wait(60).status == "ok"
