@@ -23,6 +23,7 @@ _IMPORTS = {
 _COMMON = """
   (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
   (memory (export "memory") 4)
+  (func (export "ipvm_alloc") (param i32) (result i32) (i32.const 131072))
   (func $fail (param $errno i32) (if (local.get $errno) (then (call $proc_exit (local.get $errno)))))
   (func $say (param $fd i32) (param $at i32) (param $size i32) (result i32)
     (i32.store (i32.const 0) (local.get $at))
@@ -49,6 +50,14 @@ BODIES = {
     "env": """(call $fail (call $environ_sizes_get (i32.const 24) (i32.const 28)))
       (call $fail (call $environ_get (i32.const 1024) (i32.const 4096)))
       (call $fail (call $say (i32.const 1) (i32.const 4096) (i32.load (i32.const 28))))""",
+    "ask": """(local $answer i64)
+      (i32.store (i32.const 0) (i32.const 4096))
+      (i32.store (i32.const 4) (i32.const 65536))
+      (call $fail (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (local.set $answer (call $ask (i32.const 4096) (i32.load (i32.const 8))))
+      (call $fail (call $say (i32.const 1) (i32.wrap_i64 (i64.shr_u (local.get $answer) (i64.const 32)))
+        (i32.wrap_i64 (local.get $answer))))""",
+    "astray": "(drop (call $ask (i32.const 4096) (i32.const -1)))",
     "seven": """(call $fail (call $say (i32.const 2) (i32.const 200) (i32.const 4))) (call $proc_exit (i32.const 7))""",
     "trap": "unreachable",
     "spin": "(loop $again (br $again))",
@@ -94,6 +103,8 @@ def wasi(name: str) -> bytes:
         f'  (import "wasi_snapshot_preview1" "{func}" (func ${func} (param {params}) (result i32)))\n'
         for func, params in _IMPORTS.items()
     )
+    if "$ask" in BODIES[name]:
+        imports += '  (import "ipvm:host/effects" "call" (func $ask (param i32 i32) (result i64)))'
     source = f'(module {imports}{_COMMON}{_DATA}  (func (export "_start") {BODIES[name]}))'
     return bytes(wasmtime.wat2wasm(source))
 

@@ -2,8 +2,10 @@
 
 `wasi/query` is granted nothing that outlives it: its folder begins with `files`, what `outputs` names in it is stored
 as blocks, and the rest is gone. So it may be run again. `wasi/run` may also be granted directories of the operator's
-(`[wasi.directories]`), by name, and changes the world where it may write to them: once. Neither is granted a network,
-because Wasmtime's is all or nothing; what the network has to say comes in from other effects, by promises.
+(`[wasi.directories]`), by name, and changes the world where it may write to them: once. Neither is granted sockets,
+because Wasmtime's network is all or nothing: HTTP with the hosts that a job names is done for them by the worker
+(`effects/wasi_network.py`), if the operator allows it; else the network's word comes in from other effects, by
+promises.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
 from ipvm_queue.effects.folder import CONTENT, FILES, NAME, OUTPUTS, check_paths, collect, content, folder, given
+from ipvm_queue.effects.wasi_network import Network
 from ipvm_queue.errors import CodecError, UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.wasm.outcome import CallError
@@ -38,6 +41,12 @@ _PROPERTIES: Final[dict[str, Any]] = {
     "files": FILES | {"description": "what is in /work when it starts, by path; or a guest's result"},
     "outputs": OUTPUTS | {"description": "paths in /work that are stored as blocks"},
     "text": {"type": "boolean", "default": True, "description": "whether its output is text (UTF-8), or bytes"},
+    "network": {
+        "type": "array",
+        "items": NAME,
+        "maxItems": 64,
+        "description": "hosts (or host:port) whose HTTP the guest may ask its worker for, if the operator allows it",
+    },
     "gas": {"type": "integer", "minimum": 1, "maximum": 1 << 62, "default": _DEFAULTS["gas"]},
     "memory": {"type": "integer", "minimum": 65536, "default": _DEFAULTS["memory"], "description": "bytes"},
     "scratch": {"type": "integer", "minimum": 0, "default": _DEFAULTS["scratch"], "description": "bytes in /work"},
@@ -57,6 +66,7 @@ CONFIG: Final = {
     "wasi": {
         "max_memory": _SIZE,
         "max_scratch": _SIZE,
+        "network": {"type": "boolean"},
         "directories": {"type": "object", "additionalProperties": _GRANTED},
     }
 }
@@ -90,29 +100,37 @@ def _run(context: Context, call: Call) -> Outcome:
     wrong = check(call.uri, call.args)
     if wrong is not None:  # a promise has brought it
         raise EffectError("wasi/argument", wrong, "requestor", sent=False)
-    module = module_of(call.uri)
     limits = _limits(context, call)
     granted = _granted(context, call.args.get("directories", {}))
+    network = _network(context, call)
     with folder(context, given(call.args), limits.scratch) as scratch:
+        directories = [*granted, _directory(scratch, _HOME, writable=True)]
         try:
-            outcome = _start(context, call, module, [*granted, _directory(scratch, _HOME, writable=True)], limits)
+            outcome = _start(context, call, directories, limits, network)
         except CallError as error:
             fault: Fault = "runner" if error.fault == "runner" else "requestor"
             code = error.code.replace("wasm/", "wasi/")
             sent = error.code not in _BEFORE
             raise EffectError(code, error.message, fault, sent=sent, transient=fault == "runner") from error
-        return _answer(context, call, outcome, scratch, module)
+        answer = _answer(context, call, outcome, scratch)
+        if network.evidence:
+            answer.evidence["requests"] = network.evidence
+        return answer
 
 
-def _start(context: Context, call: Call, module: Link, directories: list[Directory], limits: WasiLimits) -> WasiOutcome:
+def _start(
+    context: Context, call: Call, directories: list[Directory], limits: WasiLimits, network: Network
+) -> WasiOutcome:
     from ipvm_queue.wasm.wasi import Grants  # noqa: PLC0415 - a submitter never pays for wasmtime
 
+    module = module_of(call.uri)
     grants = Grants(
         args=call.args.get("args", []),
         env=call.args.get("env", {}),
         stdin=content(context, call.args.get("stdin", b"")),
         directories=directories,
         scratch=directories[-1].host,
+        effects=network.answer,
     )
     runner = _runner(context.settings.cache_dir / "modules")
     return runner.run(module, content(context, module), grants, limits)
@@ -164,8 +182,17 @@ def _granted(context: Context, asked: Mapping[str, Any]) -> list[Directory]:
     return found
 
 
-def _answer(context: Context, call: Call, outcome: WasiOutcome, scratch: Path, module: Link) -> Outcome:
-    evidence: dict[str, Value] = {"module": module, "engine": outcome.engine, "gas": outcome.gas}
+def _network(context: Context, call: Call) -> Network:
+    """Return what answers the guest; raises `EffectError` where hosts are named and the operator allows none."""
+    hosts = call.args.get("network", [])
+    if hosts and not context.config("wasi").get("network", False):
+        message = "this worker's WASI guests have no network ([wasi] network)"
+        raise EffectError("wasi/not-granted", message, "requestor", sent=False)
+    return Network(context, call, hosts)
+
+
+def _answer(context: Context, call: Call, outcome: WasiOutcome, scratch: Path) -> Outcome:
+    evidence: dict[str, Value] = {"module": module_of(call.uri), "engine": outcome.engine, "gas": outcome.gas}
     stderr = outcome.stderr.decode(errors="replace")
     stdout: Value = outcome.stdout
     if call.args.get("text", True):

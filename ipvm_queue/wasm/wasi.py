@@ -1,8 +1,8 @@
 """`Wasi`: one WASI command run in a child process, with the capabilities that it is granted and no other.
 
 A core module that exports `_start` (preview 1), or a component that exports `wasi:cli/run` (preview 2). It always has
-clocks and randomness; it has arguments, environment, input and directories as they are given, and no network: this
-engine can open the network wholly or not at all.
+clocks and randomness; it has arguments, environment, input and directories as they are given, and no sockets: this
+engine can open the network wholly or not at all. What it may have of the world beside that it asks its worker for.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from ipvm_queue.wasm.artefacts import Artefacts, CompileLimits
 from ipvm_queue.wasm.engine import ENGINE
 from ipvm_queue.wasm.module import inspect
 from ipvm_queue.wasm.outcome import CallError
+from ipvm_queue.wasm.wasi_effects import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ipvm_queue.ipld import Link
@@ -43,13 +44,17 @@ class Directory(NamedTuple):
 
 
 class Grants(NamedTuple):
-    """What a guest is given. `scratch` is the directory among them whose size is bounded, None for none."""
+    """What a guest is given. `scratch` is the directory among them whose size is bounded, None for none.
+
+    `effects` answers what a core module asks of `ipvm:host/effects`; it is called in a thread, and must not raise.
+    """
 
     args: Sequence[str] = ()
     env: Mapping[str, str] = {}
     stdin: bytes = b""
     directories: Sequence[Directory] = ()
     scratch: Path | None = None
+    effects: Callable[[bytes], bytes] | None = None
 
 
 class WasiLimits(NamedTuple):
@@ -107,8 +112,9 @@ class Wasi:
                 "memory": limits.memory,
                 "time": left,
                 "output": limits.output,
+                "effects": [],
             }
-            return _ask(json.dumps(request).encode() + b"\n" + code, left)
+            return _run(request, code, left, grants.effects)
 
 
 def _entry(info: ModuleInfo) -> str:
@@ -125,17 +131,26 @@ def _entry(info: ModuleInfo) -> str:
     )
 
 
-def _ask(request: bytes, seconds: float) -> WasiOutcome:
+def _run(request: dict[str, Any], code: bytes, seconds: float, effects: Callable[[bytes], bytes] | None) -> WasiOutcome:
     command = [sys.executable, "-P", "-m", _MODULE]
     path = {name: os.environ[name] for name in ("PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
-    try:
-        done = subprocess.run(  # noqa: S603
-            command, input=request, capture_output=True, timeout=seconds + _GRACE, check=False, env=path
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CallError("time-limit", "the call ran longer than its time limit", "requestor") from error
-    except OSError as error:
-        raise CallError("host", f"no process for the guest: {error}", "runner") from error
+    with Desk(effects) as desk:
+        request["effects"] = desk.descriptors
+        asked = json.dumps(request).encode() + b"\n" + code
+        try:
+            done = subprocess.run(  # noqa: S603
+                command,
+                input=asked,
+                capture_output=True,
+                timeout=seconds + _GRACE,
+                check=False,
+                env=path,
+                pass_fds=desk.descriptors,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CallError("time-limit", "the call ran longer than its time limit", "requestor") from error
+        except OSError as error:
+            raise CallError("host", f"no process for the guest: {error}", "runner") from error
     head, _, written = done.stdout.partition(b"\n")
     if done.returncode or not head:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:300]

@@ -25,18 +25,22 @@ from ipvm_queue.wasm.compile import new_engine
 from ipvm_queue.wasm.faults import failure_of
 from ipvm_queue.wasm.outcome import CallError
 from ipvm_queue.wasm.tree import size_of
+from ipvm_queue.wasm.wasi_effects import EFFECTS, Effects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WATCH: Final = 0.02  # seconds between looks at the scratch directory
 _NO_SPACE: Final = -28
+_PAIR: Final = [wasmtime.ValType.i32(), wasmtime.ValType.i32()]
+_PACKED: Final = [wasmtime.ValType.i64()]
 
 
 class Request(TypedDict):
     """What to run: `kind` is `core` or `component`, `run` the export that is called, in seconds and bytes.
 
     A directory is its path here, its name for the guest, and whether it may be written to. `stdin` is a file.
+    `effects` are two descriptors, to ask the worker for effects and to hear of them; none for a guest that has none.
     """
 
     kind: str
@@ -51,6 +55,7 @@ class Request(TypedDict):
     memory: int
     time: float
     output: int
+    effects: list[int]
 
 
 class Answer(TypedDict):
@@ -155,7 +160,7 @@ def _run(request: Request, code: bytes, wasi: wasmtime.WasiConfig, sink: _Sink) 
     watch = _Watch(engine, request)
     answer: Answer = {"exit": None, "error": None, "gas": 0, "stdout": 0, "stderr": 0}
     try:
-        answer["exit"] = (_run_core if is_core else _run_component)(engine, store, code, request["run"])
+        answer["exit"] = (_run_core if is_core else _run_component)(engine, store, code, request)
         _check_after(request, sink)
     except CallError as failure:
         answer["error"] = failure.as_dict()
@@ -178,12 +183,15 @@ def _scratch_full(most: int) -> CallError:
     return CallError("scratch-limit", f"its files have more than {most} bytes", "requestor")
 
 
-def _run_core(engine: wasmtime.Engine, store: wasmtime.Store, code: bytes, run: str) -> int:
+def _run_core(engine: wasmtime.Engine, store: wasmtime.Store, code: bytes, request: Request) -> int:
     linker = wasmtime.Linker(engine)
     linker.define_wasi()
+    if request["effects"]:
+        effects = Effects(*request["effects"])
+        linker.define_func(*EFFECTS, wasmtime.FuncType(_PAIR, _PACKED), effects.call, access_caller=True)
     module = wasmtime.Module.deserialize(engine, code)
     linker.define_unknown_imports_as_traps(module)
-    start = linker.instantiate(store, module).exports(store)[run]
+    start = linker.instantiate(store, module).exports(store)[request["run"]]
     try:
         start(store)
     except wasmtime.ExitTrap as ended:
@@ -191,7 +199,8 @@ def _run_core(engine: wasmtime.Engine, store: wasmtime.Store, code: bytes, run: 
     return 0
 
 
-def _run_component(engine: wasmtime.Engine, store: wasmtime.Store, code: bytes, run: str) -> int:
+def _run_component(engine: wasmtime.Engine, store: wasmtime.Store, code: bytes, request: Request) -> int:
+    run = request["run"]
     linker = component.Linker(engine)
     linker.add_wasip2()  # without wasi:http, and no network is granted: sockets refuse to connect
     guest = component.Component.deserialize(engine, code)
