@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ipvm_queue.crypto import load_signer
-from ipvm_queue.effects import is_private, safety_of
+from ipvm_queue.effects import is_private, safety_of, uses
 from ipvm_queue.errors import RefusedError, UsageError
 from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.plan import Plan, compile_plan, load
@@ -70,7 +70,13 @@ class Client:
         self._registry = Registry(redis, keys)
         self._runs = RedisRuns(redis, keys, lease=self.settings.lease, receipt_lifetime=self.settings.receipt_ttl)
         self._queue = WorkQueue(
-            self._runs, self.receipts, self.blocks, self.settings.run_ttl, safety=safety_of, private=is_private
+            self._runs,
+            self.receipts,
+            self.blocks,
+            self.settings.run_ttl,
+            safety=safety_of,
+            private=is_private,
+            uses=uses,
         )
         self._inbox = Inbox(redis, keys, max_bytes=self.settings.max_request_bytes)
         self._modules: dict[Link, ModuleInfo] = {}

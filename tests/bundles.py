@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from principals import NOW, principal
 
-from ipvm_queue.effects import is_private, safety_of
+from ipvm_queue.effects import is_private, safety_of, uses
 from ipvm_queue.ipld import DAG_CBOR, Link, cid_of, encode
 from ipvm_queue.plan import compile_plan
 from ipvm_queue.queue.let_in import run_of
@@ -16,7 +16,7 @@ Q, S, W, U, MALLORY = map(principal, ("queue", "service", "worker", "user", "mal
 OTHER_WORKER = principal("another worker")
 MODULE = Link.of(b"a module")
 LONG = NOW + 86400
-REGISTRY = Registry(safety_of, is_private)
+REGISTRY = Registry(safety_of, is_private, uses)
 SEEN = {"lease": NOW + 120}
 
 

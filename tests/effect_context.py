@@ -47,9 +47,10 @@ class EffectContext:
         """Return a table."""
         return MappingProxyType(self.tables.get(table, {}))
 
-    def do(self, effect, uri, *, seconds=20.0, max_bytes=65536, attempt=1, task=None, **args):
-        """Run an effect whose args are first checked as a worker does it."""
+    def do(self, effect, uri, *, seconds=20.0, max_bytes=65536, attempt=1, task=None, call=None, **args):
+        """Run an effect whose args are first checked as a worker does it; `call` are more fields of its `Call`."""
         assert list(faults(args, effect.schema)) == []
         task = task or cid_of([uri, "a task of its own"])
         deadline = time.monotonic() + seconds
-        return effect.run(self, Call(uri, effect.ability, args, task, deadline, max_bytes, attempt))
+        made = Call(uri, effect.ability, args, task, deadline, max_bytes, attempt)
+        return effect.run(self, made._replace(**(call or {})))

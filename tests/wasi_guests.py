@@ -57,6 +57,16 @@ BODIES = {
       (local.set $answer (call $ask (i32.const 4096) (i32.load (i32.const 8))))
       (call $fail (call $say (i32.const 1) (i32.wrap_i64 (i64.shr_u (local.get $answer) (i64.const 32)))
         (i32.wrap_i64 (local.get $answer))))""",
+    "ask-on": """(local $answer i64) (local $left i32)
+      (i32.store (i32.const 0) (i32.const 4096))
+      (i32.store (i32.const 4) (i32.const 65536))
+      (call $fail (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (local.set $left (i32.const 65))
+      (loop $again
+        (local.set $answer (call $ask (i32.const 4096) (i32.load (i32.const 8))))
+        (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+      (call $fail (call $say (i32.const 1) (i32.wrap_i64 (i64.shr_u (local.get $answer) (i64.const 32)))
+        (i32.wrap_i64 (local.get $answer))))""",
     "astray": "(drop (call $ask (i32.const 4096) (i32.const -1)))",
     "seven": """(call $fail (call $say (i32.const 2) (i32.const 200) (i32.const 4))) (call $proc_exit (i32.const 7))""",
     "trap": "unreachable",

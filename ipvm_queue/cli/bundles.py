@@ -11,7 +11,7 @@ import click
 from ipvm_queue.cli.answer import answer, brief, is_json, line
 from ipvm_queue.cli.results import HIDDEN, attach
 from ipvm_queue.cli.words import one_line, plural, say
-from ipvm_queue.effects import is_private, safety_of
+from ipvm_queue.effects import is_private, safety_of, uses
 from ipvm_queue.errors import CodecError, IpvmError, UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.bundle import verify
@@ -42,7 +42,7 @@ def check(source: str, asked: str | None, *, as_json: bool) -> int:
     data = sys.stdin.buffer.read(2 * MAX_BYTES) if source == "-" else _read(source, 2 * MAX_BYTES)
     question = None if asked is None else _invocation(asked)
     try:
-        report = verify(data, Registry(safety_of, is_private), question)
+        report = verify(data, Registry(safety_of, is_private, uses), question)
     except UcanError as error:
         raise BundleError(f"{source} is no bundle: {error.message}", verdict=str(Verdict.MALFORMED)) from error
     if as_json:

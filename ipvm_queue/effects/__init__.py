@@ -11,7 +11,7 @@ from ipvm_queue.effects.contract import (
     Safety,
     WaitingError,
 )
-from ipvm_queue.effects.registry import UnknownEffectError, check, effects, find, is_private, safety_of
+from ipvm_queue.effects.registry import UnknownEffectError, check, effects, find, is_private, safety_of, uses
 
 __all__ = [
     "Call",
@@ -29,4 +29,5 @@ __all__ = [
     "find",
     "is_private",
     "safety_of",
+    "uses",
 ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Typ
 from ipvm_queue.workflow.safety import Safety
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ipvm_queue.crypto import Signer
     from ipvm_queue.ipld import Link, Value
@@ -27,6 +27,11 @@ __all__ = ["ANY_SCHEME", "Call", "Context", "Effect", "EffectBlocks", "EffectErr
            "Safety", "Schema", "WaitingError"]  # fmt: skip
 
 
+def _nothing_else(command: str, args: Value) -> dict[str, Value] | None:
+    del args
+    return {"code": "refused", "message": f"nobody has been asked about {command}", "fault": "runner"}
+
+
 class Call(NamedTuple):
     """One effect to be done.
 
@@ -34,6 +39,8 @@ class Call(NamedTuple):
     same for every attempt of one act, so `str(task)` is the idempotency key of a command. `deadline` is in
     `time.monotonic()`'s seconds; an answer has at most `max_bytes`; `attempt` counts from 1. `follows_doubt` says of a
     command that an earlier attempt was in doubt and may still arrive: the world's refusal may be its doing.
+    `objection` says why what a command would do beside this may not be done in the name of who asked, as an error; None
+    where it may.
     """
 
     uri: str
@@ -44,6 +51,7 @@ class Call(NamedTuple):
     max_bytes: int
     attempt: int
     follows_doubt: bool = False
+    objection: Callable[[str, Value], dict[str, Value] | None] = _nothing_else
 
 
 class Outcome(NamedTuple):
@@ -147,6 +155,8 @@ class Effect(NamedTuple):
     refuses a second act under `call.task`. `reconcile` looks whether an act in doubt has happened: an Outcome (it
     has), None (still in doubt), or `NotDoneError`. `resource` names what one command at a time may touch (a zone, a
     mailbox); None: no other command is waited for. `check` returns what is wrong with a URI and args, at submission.
+    `uses` gives what args ask for beside the effect itself, as commands with their args: who asks for it must be
+    entitled to each of them as to a task of its own. Args may have promises in them; it raises nothing.
     """
 
     scheme: str
@@ -160,3 +170,4 @@ class Effect(NamedTuple):
     reconcile: Callable[[Context, Call], Outcome | None] | None = None
     resource: Callable[[Call], str] | None = None
     check: Callable[[str, Mapping[str, Any]], str | None] | None = None
+    uses: Callable[[Mapping[str, Value]], Iterable[tuple[str, dict[str, Value]]]] | None = None

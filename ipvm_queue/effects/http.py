@@ -9,11 +9,13 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Safety
+from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
 from ipvm_queue.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    import httpx
 
 _TEXTS: Final = {"type": "array", "items": {"type": "string"}}
 CONFIG: Final = {
@@ -59,12 +61,18 @@ _TELLING: Final = {
 }
 
 
-def _do(name: str, context: Context, call: Call) -> Any:
+def _do(name: str, context: Context, call: Call, **more: Any) -> Any:
     """Run a part of the family; a fault of its configuration is the runner's."""
     try:
-        return getattr(import_module("ipvm_queue.effects.http_act"), name)(context, call)
+        return getattr(import_module("ipvm_queue.effects.http_act"), name)(context, call, **more)
     except UsageError as error:
         raise EffectError("http/bad-config", error.message, "runner", sent=False) from None
+
+
+def read(context: Context, call: Call, follow: Callable[[httpx.URL], None]) -> Outcome:
+    """Do a read for another family; `follow` raises `EffectError` for a redirect that is not to be followed."""
+    outcome: Outcome = _do("act", context, call, follow=follow)
+    return outcome
 
 
 def _check(uri: str, args: Mapping[str, Any]) -> str | None:

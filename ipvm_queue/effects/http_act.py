@@ -20,11 +20,15 @@ from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.effects.contract import EffectError, NotDoneError, Outcome
 from ipvm_queue.effects.http_body import value_of
-from ipvm_queue.effects.http_exchange import Exchange, exchange
+from ipvm_queue.effects.http_exchange import Exchange, anywhere, exchange
 from ipvm_queue.effects.http_request import READS, Request, read_url, request_of
 from ipvm_queue.effects.http_settings import KEY_FIELD, origin_of, read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
     from ipvm_queue.effects.contract import Call, Context, Fault
     from ipvm_queue.ipld import Value
 
@@ -36,12 +40,12 @@ _GATEWAY: Final = frozenset({502, 504})
 _NONE: Final = frozenset({404, 410})
 
 
-def act(context: Context, call: Call) -> Outcome:
-    """Do a read or a command; raises `http/…` errors."""
+def act(context: Context, call: Call, follow: Callable[[httpx.URL], None] = anywhere) -> Outcome:
+    """Do a read or a command; raises `http/…` errors, and what `follow` raises for a redirect."""
     settings = read_settings(context.config("http"))
     request = request_of(call, settings)
     deadline = min(call.deadline, monotonic() + settings.timeout)
-    answer = exchange(request, settings, deadline, call.max_bytes)
+    answer = exchange(request, settings, deadline, call.max_bytes, follow)
     error = _error(answer, request)
     if error is None:
         return Outcome({"ok": _value(answer, call.args.get("as", "auto"), request)}, answer.evidence)

@@ -18,7 +18,7 @@ from ipvm_queue.effects.http_request import READS, read_url
 from ipvm_queue.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ipvm_queue.effects.http_request import Request
@@ -67,8 +67,21 @@ class Exchange(NamedTuple):
         return evidence
 
 
-def exchange(request: Request, settings: HttpSettings, deadline: float, max_bytes: int) -> Exchange:
-    """Do a request; a read follows redirects. Raises `http/…` errors, `sent` once bytes have gone out."""
+def anywhere(ahead: httpx.URL) -> None:
+    """Let a read be led on to wherever the settings allow."""
+
+
+def exchange(
+    request: Request,
+    settings: HttpSettings,
+    deadline: float,
+    max_bytes: int,
+    follow: Callable[[httpx.URL], None] = anywhere,
+) -> Exchange:
+    """Do a request; a read follows redirects, each of which is shown to `follow`, which may raise.
+
+    Raises `http/…` errors, `sent` once bytes have gone out.
+    """
     url = request.url
     seen: list[str] = []
     while True:
@@ -80,6 +93,7 @@ def exchange(request: Request, settings: HttpSettings, deadline: float, max_byte
             message = f"{_shown(request.url)} leads on more than {settings.redirects} times"
             raise EffectError("http/redirects", message, "world", evidence=answer.evidence)
         url = _next(url, location, answer)
+        follow(url)
         seen.append(_shown(url))
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ipvm_queue.effects.contract import Schema
+    from ipvm_queue.ipld import Value
     from ipvm_queue.workflow import Task
 
 GROUP: Final = "ipvm_queue.effects"
@@ -95,6 +96,17 @@ def safety_of(task: Task) -> Safety:
         return Safety.COMMAND if found is None else found.safety
     classes = {effect.safety for effect in _with_ability(task.ability)}
     return Safety.QUERY if classes == {Safety.QUERY} else Safety.COMMAND
+
+
+def uses(command: str, args: Value) -> list[tuple[str, dict[str, Value]]]:
+    """Return what a task asks for beside itself, as commands with their args; nothing for what nobody here knows.
+
+    `args` are a Task's, with their `uri`; where promises stand in them, only what is known is returned.
+    """
+    if not isinstance(args, dict) or "uri" not in args:  # Wasm, and what is the queue's own
+        return []
+    known = {effect.uses for effect in _with_ability(command.removeprefix("/")) if effect.uses is not None}
+    return [use for each in known for use in each(args)]
 
 
 def is_private(task: Task) -> bool:

@@ -3,9 +3,9 @@
 `wasi/query` is granted nothing that outlives it: its folder begins with `files`, what `outputs` names in it is stored
 as blocks, and the rest is gone. So it may be run again. `wasi/run` may also be granted directories of the operator's
 (`[wasi.directories]`), by name, and changes the world where it may write to them: once. Neither is granted sockets,
-because Wasmtime's network is all or nothing: HTTP with the hosts that a job names is done for them by the worker
-(`effects/wasi_network.py`), if the operator allows it; else the network's word comes in from other effects, by
-promises.
+because Wasmtime's network is all or nothing: HTTP reads from the origins that a job names are done for them by the
+worker (`effects/wasi_network.py`), if the operator allows it and who asked for the job may read there; else the
+network's word comes in from other effects, by promises.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
 from ipvm_queue.effects.folder import CONTENT, FILES, NAME, OUTPUTS, check_paths, collect, content, folder, given
-from ipvm_queue.effects.wasi_network import Network
+from ipvm_queue.effects.wasi_network import MAX_ORIGINS, Network, check_origins, uses
 from ipvm_queue.errors import CodecError, UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.wasm.outcome import CallError
@@ -44,8 +44,8 @@ _PROPERTIES: Final[dict[str, Any]] = {
     "network": {
         "type": "array",
         "items": NAME,
-        "maxItems": 64,
-        "description": "hosts (or host:port) whose HTTP the guest may ask its worker for, if the operator allows it",
+        "maxItems": MAX_ORIGINS,
+        "description": "origins (https://example.com) that the guest may read from through its worker",
     },
     "gas": {"type": "integer", "minimum": 1, "maximum": 1 << 62, "default": _DEFAULTS["gas"]},
     "memory": {"type": "integer", "minimum": 65536, "default": _DEFAULTS["memory"], "description": "bytes"},
@@ -93,7 +93,7 @@ def check(uri: str, args: Mapping[str, Any]) -> str | None:
     for guest in args.get("directories", {}):
         if not guest.startswith("/") or "\0" in guest or f"{guest}/".startswith(f"{_HOME}/"):
             return f"{guest[:80]!r} is not an absolute path outside {_HOME}"
-    return check_paths(args)
+    return check_origins(args) or check_paths(args)
 
 
 def _run(context: Context, call: Call) -> Outcome:
@@ -183,12 +183,12 @@ def _granted(context: Context, asked: Mapping[str, Any]) -> list[Directory]:
 
 
 def _network(context: Context, call: Call) -> Network:
-    """Return what answers the guest; raises `EffectError` where hosts are named and the operator allows none."""
-    hosts = call.args.get("network", [])
-    if hosts and not context.config("wasi").get("network", False):
+    """Return what answers the guest; raises `EffectError` where origins are named and the operator allows none."""
+    origins = call.args.get("network", [])
+    if origins and not context.config("wasi").get("network", False):
         message = "this worker's WASI guests have no network ([wasi] network)"
         raise EffectError("wasi/not-granted", message, "requestor", sent=False)
-    return Network(context, call, hosts)
+    return Network(context, call, origins)
 
 
 def _answer(context: Context, call: Call, outcome: WasiOutcome, scratch: Path) -> Outcome:
@@ -222,7 +222,7 @@ def _error(code: str, message: str) -> dict[str, Value]:
 
 def _effect(scheme: str, ability: str, safety: Safety, properties: dict[str, Any], summary: str) -> Effect:
     schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return Effect(scheme, ability, safety, _run, schema, summary, check=check)
+    return Effect(scheme, ability, safety, _run, schema, summary, check=check, uses=uses)
 
 
 _QUERY: Final = "Run a WASI command in a folder of its own; nothing of it stays but its outputs."

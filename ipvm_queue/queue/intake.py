@@ -82,10 +82,11 @@ class Intake:
         for number, node in enumerate(compiled.plan):
             if number == compiled.plan.barrier:
                 continue  # the queue's own, and does nothing
-            if node.command not in free and accepted.grants.allow(
-                node.command, node.args, now=moment.now, revoked=moment.revoked, promises=True
-            ):
-                free.add(node.command)
+            for command, args in self._work.asked(node):
+                if command not in free and accepted.grants.allow(
+                    command, args, now=moment.now, revoked=moment.revoked, promises=True
+                ):
+                    free.add(command)
         let_in = LetIn(run, compiled.plan.link, accepted.job.link)
         queues = compiled.plan.queues
         fit = [lease for lease in live if lease.until > moment.now and not set(lease.queues).isdisjoint(queues)]

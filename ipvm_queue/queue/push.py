@@ -13,9 +13,10 @@ from ipvm_queue.store import FAILED, NewRun, Opening, Record
 from ipvm_queue.ucan import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from ipvm_queue.errors import UnavailableError
+    from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Node, Plan
     from ipvm_queue.plan.compiler import Compiled
     from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns, State
@@ -64,6 +65,7 @@ class WorkQueue:
         *,
         safety: Callable[[Task], Safety],
         private: Callable[[Task], bool],
+        uses: Callable[[str, Value], Iterable[tuple[str, Value]]],
     ) -> None:
         self._runs = runs
         self._receipts = receipts
@@ -71,12 +73,18 @@ class WorkQueue:
         self._private = private
         self._run_lifetime = run_lifetime or 0.0
         self._safety = safety
+        self._uses = uses
 
     def compile(self, run: str, workflow: Workflow, document: Link, *, subject: str, service: str) -> Compiled:
         """Return the plan of a signed workflow: `subject` is the queue's DID, `service` whom it is done for."""
         return compile_plan(
             workflow, subject, document, service, safety=self._safety, private=self._private, seed=run.encode()
         )
+
+    def asked(self, node: Node) -> Iterable[tuple[str, Value]]:
+        """Return what has to be allowed for a node to run: its command with its args, and what it uses beside."""
+        own = (node.command, node.args)
+        return (own,) if node.pure else (own, *self._uses(*own))
 
     def open(self, admissions: Sequence[Admission]) -> list[bool | UnavailableError]:
         """Release what waits for nothing in new runs, all in a few round trips.

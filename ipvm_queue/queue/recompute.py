@@ -44,10 +44,14 @@ class Match(NamedTuple):
 
 
 class Registry(NamedTuple):
-    """What jobs are compiled with: how dangerous a task is to do again, and whether an effect's result is secret."""
+    """What jobs are compiled with: how dangerous a task is to do again, and whether an effect's result is secret.
+
+    `uses` gives what a task asks for beside itself, as commands with their args.
+    """
 
     safety: Callable[[Task], Safety]
     private: Callable[[Task], bool]
+    uses: Callable[[str, Value], Iterable[tuple[str, Value]]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def read_job(document: Value, link: Link, asked: Invocation, queue: str, registr
             raise Flaw(Verdict.MALFORMED, f"the document {link} is not signed")
         if not is_same(workflow.signature.issuer, asked.iss):
             raise Flaw(Verdict.SWAPPED, f"the document is {workflow.signature.issuer}'s, the job is {asked.iss}'s")
-        safety, private = registry
+        safety, private, _ = registry
         seed = run_of(asked).encode()
         plan = compile_plan(workflow, queue, link, asked.executor, safety=safety, private=private, seed=seed).plan
     except DocumentError as error:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from ipvm_queue.effects import uses
 from ipvm_queue.queue.let_in import run_of
 from ipvm_queue.ucan import LEEWAY, InvalidClaimError, UcanError, Validator
 from ipvm_queue.ucan.proof import check_policies
@@ -76,7 +77,24 @@ class Mandate:
         self._free.clear()
 
     def refusal(self, command: str, args: Value, task: Link) -> dict[str, Value] | None:
-        """Return the error of a task that may not run, None for one that may. `args` are resolved."""
+        """Return the error of a task that may not run, None for one that may. `args` are resolved.
+
+        It has to be entitled to what it uses beside itself, too (`effects.uses`).
+        """
+        return self._own_refusal(command, args, task) or next(
+            filter(None, (self.objection(*each) for each in uses(command, args))), None
+        )
+
+    def objection(self, command: str, args: Value) -> dict[str, Value] | None:
+        """Return the error of what a task would have done beside itself and may not, None for what it may."""
+        now, revoked = self._moment
+        try:
+            self._grants.allow(command, args, now=now, revoked=revoked)
+        except UcanError as error:
+            return _refused(error, "requestor")
+        return None
+
+    def _own_refusal(self, command: str, args: Value, task: Link) -> dict[str, Value] | None:
         if command in self._free:
             return None
         now, revoked = self._moment

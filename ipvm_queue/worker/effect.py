@@ -124,6 +124,7 @@ class Effects:
 
         try:
             effect, call = self._look_up(errand)
+            call = call._replace(objection=scribe.mandate.objection)
             wanted = _wanted(errand, effect, call)
         except EffectError as error:
             record, receipt = signed({"error": error.error}, "error", {})

@@ -13,7 +13,7 @@ from celery import bootsteps
 from celery.signals import after_setup_logger, worker_shutting_down
 
 from ipvm_queue.crypto import load_signer
-from ipvm_queue.effects import is_private, safety_of
+from ipvm_queue.effects import is_private, safety_of, uses
 from ipvm_queue.errors import IpvmError, UnavailableError
 from ipvm_queue.observe import logger
 from ipvm_queue.queue import Desk, Gate, Proofs, Stores, WorkQueue, establish
@@ -103,9 +103,15 @@ def make_gate(configured: Settings, broker_url: str, name: str) -> Gate:
     users = Users(redis, keys)
     revocations = Revocations(redis, keys)
     work = WorkQueue(
-        runs, RedisReceipts(redis, keys, blocks), blocks, configured.run_ttl, safety=safety_of, private=is_private
+        runs,
+        RedisReceipts(redis, keys, blocks),
+        blocks,
+        configured.run_ttl,
+        safety=safety_of,
+        private=is_private,
+        uses=uses,
     )
-    foreign = Foreign(runs, blocks, JobRegistry(safety_of, is_private), _neighbours(configured, redis))
+    foreign = Foreign(runs, blocks, JobRegistry(safety_of, is_private, uses), _neighbours(configured, redis))
     stores = Stores(runs, blocks, work, RedisReplays(redis, keys), revocations, Leases(redis, keys), users, foreign)
     modules: dict[Link, ModuleInfo] = {}
     desk = Desk(

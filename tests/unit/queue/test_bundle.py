@@ -218,6 +218,15 @@ def test_an_attack_has_a_name(attack):
     assert flaw(one(**given).bundle()) == expected
 
 
+@pytest.mark.parametrize(("network", "expected"), [([], None), (["https://a.test"], ("grants", Verdict.DELEGATED))])
+def test_what_a_task_uses_beside_itself_is_judged_too(network, expected):
+    """Who may have a guest run, and read nothing over HTTPS, may not have it read there."""
+    asked = {"type": "ipvm/effect", "with": f"wasi:{ELSE}", "do": "wasi/query", "inputs": {"network": network}}
+    seven = dlg(S, U, S, "/", policy=[["not", ["like", ".uri?", "https://*"]]])
+
+    assert flaw(World({"a": asked}, **{"7": seven}).bundle(label="a")) == expected
+
+
 def test_a_queue_of_somebody_s_own_is_none():
     """Who is let by no service to pass its signing on hands nothing out."""
     world = one(queue=MALLORY)
