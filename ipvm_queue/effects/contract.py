@@ -168,6 +168,6 @@ class Effect(NamedTuple):
     private: bool = False
     idempotency_key: bool = False
     reconcile: Callable[[Context, Call], Outcome | None] | None = None
-    resource: Callable[[Call], str] | None = None
+    resource: Callable[[Context, Call], str] | None = None
     check: Callable[[str, Mapping[str, Any]], str | None] | None = None
     uses: Callable[[Mapping[str, Value]], Iterable[tuple[str, dict[str, Value]]]] | None = None

@@ -78,12 +78,10 @@ def _check(uri: str, args: Mapping[str, Any], *, ability: str) -> str | None:
     return None
 
 
-def _zone(call: Call) -> str:
-    """Return what stands for a change's zone: its name's last two labels, which every zone that holds it shares."""
-    from ipvm_queue.effects.dns_uri import read_uri  # noqa: PLC0415 - as the module says
-
-    labels = read_uri(call.uri).name.canonicalize().to_text().rstrip(".").split(".")
-    return f"dns:{'.'.join(labels[-2:])}"
+def _zone(context: Context, call: Call) -> str:
+    """Return the zone that a change is made in; where none is configured it is refused, and touches its name alone."""
+    name: str = _do("dns_change", "zone", context, call)
+    return f"dns:{name}"
 
 
 def _change(ability: str, summary: str, schema: Mapping[str, Any]) -> Effect:

@@ -79,6 +79,13 @@ def change(context: Context, call: Call) -> Outcome:
     return Outcome({"ok": state_of(planned)} if refusal is None else {"error": refusal}, evidence)
 
 
+def zone(context: Context, call: Call) -> str:
+    """Return the origin of the configured zone that a call's name is in, the name itself where there is none."""
+    name = read_uri(call.uri).name
+    found = read_settings(context.config("dns")).zone_of(name)
+    return (name if found is None else found[0]).canonicalize().to_text()
+
+
 def plan(call: Call, settings: DnsSettings) -> Change:
     """Read what a call wants; raises `dns/bad-uri`, `dns/bad-value`, `dns/not-allowed`, all before anything is sent."""
     uri = read_uri(call.uri)

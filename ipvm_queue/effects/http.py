@@ -87,7 +87,8 @@ def _check(uri: str, args: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _origin(call: Call) -> str:
+def _origin(context: Context, call: Call) -> str:
+    del context
     from ipvm_queue.effects.http_request import read_url  # noqa: PLC0415 - as the module says
     from ipvm_queue.effects.http_settings import origin_of  # noqa: PLC0415
 

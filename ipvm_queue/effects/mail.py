@@ -87,7 +87,8 @@ def _check(uri: str, args: Mapping[str, Any]) -> str | None:
     return None if any(name in args for name in ("value", "body", "message")) else "needs 'value', the text"
 
 
-def _mailbox(call: Call) -> str:
+def _mailbox(context: Context, call: Call) -> str:
+    del context
     from ipvm_queue.effects.mail_address import sender_of  # noqa: PLC0415 - what only running needs
 
     return f"mailto:{sender_of(call.uri).lower()}"

@@ -125,7 +125,7 @@ class Effects:
         try:
             effect, call = self._look_up(errand)
             call = call._replace(objection=scribe.mandate.objection)
-            wanted = _wanted(errand, effect, call)
+            wanted = _wanted(errand, effect, self._world, call)
         except EffectError as error:
             record, receipt = signed({"error": error.error}, "error", {})
             return Acted(receipt, record, {"error": error.error})
@@ -179,12 +179,12 @@ def _refuse_put(*_: Any) -> Link:
     raise EffectError("effect/secret-block", message, "requestor")
 
 
-def _wanted(errand: Errand, effect: Effect, call: Call) -> Wanted:
+def _wanted(errand: Errand, effect: Effect, world: World, call: Call) -> Wanted:
     """Return the act that a node asks for; raises `EffectError` where its handler cannot say what it touches."""
     node = errand.node
     about = node.args.get("uri") if isinstance(node.args, dict) else None
     try:
-        resource = "" if effect.resource is None else sha256(effect.resource(call).encode()).hexdigest()[:32]
+        resource = "" if effect.resource is None else sha256(effect.resource(world, call).encode()).hexdigest()[:32]
     except Exception as raised:  # noqa: BLE001 - a handler's; nothing has been done
         raise broken(effect, raised) from None
     return Wanted(

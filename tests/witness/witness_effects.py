@@ -79,5 +79,5 @@ EFFECTS = (
     _row("test/act", act, "act on the witness"),
     _row("test/trace", act, "act, and can ask what became of it", reconcile=recall),
     _row("test/once", once, "act on a witness that refuses a second act", reconcile=recall, idempotency_key=True),
-    _row("test/alone", act, "act, one at a time for each name", resource=lambda call: call.uri),
+    _row("test/alone", act, "act, one at a time for each name", resource=lambda _, call: call.uri),
 )

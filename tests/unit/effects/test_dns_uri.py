@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dns.rdatatype
 import pytest
+from handlers import Given, call_of
 
 from ipvm_queue.effects import EffectError, check, find
 from ipvm_queue.effects.dns_records import records_of
@@ -91,14 +92,21 @@ def test_a_job_is_checked_when_it_is_submitted():
     assert list(check("dns:a.example?TYPE=A", "crud/update", {"value": "192.0.2.1", "expect": None})) == []
 
 
-def test_one_zone_is_one_resource():
-    """Changes of names in one zone wait for each other."""
-    from handlers import call_of
+def test_a_zone_is_as_it_is_configured():
+    """One change at a time in a zone, however its name is written; zones beneath one registry do not wait."""
+    zones = dict.fromkeys(("example.com", "x.co.uk", "y.co.uk", "deep.x.co.uk"), "192.0.2.1")
+    context = Given({"dns": {"resolver": "192.0.2.53", "zones": zones}})
 
-    resource = find("dns:x", "crud/update").resource
-    names = ("dns:a.example.com", "dns:b.C.Example.com?TYPE=TXT", "dns:example.com")
+    def locked(name):
+        return find("dns:x", "crud/update").resource(context, call_of(name, "crud/update"))
 
-    assert {resource(call_of(name, "crud/update")) for name in names} == {"dns:example.com"}
+    assert {locked(f"dns:{name}") for name in ("www.example.com", "EXAMPLE.com.", "a.b.example.com")} == {
+        "dns:example.com."
+    }
+    assert locked("dns:www.x.co.uk") == locked("dns:mail.x.co.uk") == "dns:x.co.uk."
+    assert locked("dns:www.y.co.uk") == "dns:y.co.uk."
+    assert locked("dns:a.deep.x.co.uk") == "dns:deep.x.co.uk."
+    assert locked("dns:www.z.co.uk") == "dns:www.z.co.uk."
 
 
 def test_the_table_is_read():
