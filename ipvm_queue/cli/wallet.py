@@ -59,7 +59,7 @@ def exchange(jwt: str, broker: str | None, key: Path | None, *, as_json: bool) -
 
     Example: ipvm ucan exchange wallet.jwt
     """
-    with options.connected(broker, key) as client:
+    with options.connected(broker, key, workers=True) as client:  # the gate judges it
         given = client.exchange(_read(jwt))
         path = client.settings.proofs
     if as_json:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUNNER = ROOT / "scripts" / "examples.py"
-EXAMPLES = ["effects", "errors", "image", "map-reduce", "pipeline", "secrets", "wasi"]
+EXAMPLES = ["effects", "errors", "image", "in-my-name", "map-reduce", "pipeline", "secrets", "wasi"]
 
 
 @pytest.mark.integration
