@@ -194,8 +194,11 @@ def _value(text: str | None) -> Value:
 
 
 def _fields(act: Act) -> dict[str, Any]:
+    from ipvm_queue.ipld import Link
+
     fields: dict[str, Any] = {
         "task": act.task,
+        "key": Link.parse(act.id),  # what the world knows it by: Idempotency-Key, Message-ID
         "state": act.state,
         "label": act.label,
         "about": act.about,

@@ -235,6 +235,19 @@ def test_what_nobody_knows_is_in_doubt_and_never_done_again(client, sink):
     assert act.runs == tuple(sorted((first.id, second.id)))
 
 
+def test_an_operator_is_told_by_what_the_world_knows_a_doubtful_act(world, client, sink):
+    """Also where that is not its Task, whose args hang on the answer of a query."""
+    sink.values["q"] = "hello"
+    sink.after = _hang_up
+    run = client.submit({"q": effect(sink, "ask", "q"), "a": effect(sink, "act", value={"from": "q"})}).wait(60)
+    shown = json.loads(ipvm(world, "effect", "show", run["a"].error["act"], "--json").stdout)
+    ((key, count),) = sink.acts.items()
+
+    assert run.status == "in-doubt"
+    assert (shown["key"], count) == ({"/": key}, 1)
+    assert shown["key"] != shown["task"]
+
+
 def test_a_handler_that_can_ask_settles_the_doubt(client, sink):
     """What the witness remembers was done, and is a receipt that says how it is known."""
     sink.after = _hang_up
