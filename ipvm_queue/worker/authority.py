@@ -187,7 +187,8 @@ class Authorities:
         proofs = [validator.form(asked.tokens[link]) for link in asked.job.prf]
         chain: list[Invocation | Delegation] = [asked.job, *proofs, *proxies]
         ends = [token.exp + LEEWAY for token in chain if token.exp is not None]
-        links = frozenset((asked.push.link, *asked.push.prf, *(token.link for token in chain)))
+        others = (asked.push.link, *asked.push.prf, *standing.pop.prf)
+        links = frozenset((*others, *(token.link for token in chain)))
         mandate = Mandate(asked, handed, proxies, self._grants(asked, validator))
         case = self._cases[run] = _Case(papers, mandate, min([handed.until, *ends]), links)
         if len(self._cases) > _RUNS:

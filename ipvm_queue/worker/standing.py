@@ -117,6 +117,8 @@ class Door:
         keys = Keys(settings.queue)
         inbox = Inbox(self._redis, keys, max_bytes=settings.max_request_bytes)
         self._counter = Counter(self._signer, self._proofs, inbox, Registry(self._redis, keys))
+        self._revocations = Revocations(self._inner, keys)
+        self._revoked: frozenset[Link] = frozenset()
 
     def pop(self, name: str, queues: list[str], slots: int, *, patience: float = PATIENCE) -> Held:
         """Pop, and let this worker's processes know; wait at most `patience` seconds for the gate."""
@@ -140,14 +142,27 @@ class Door:
         return found
 
     def is_let_in(self) -> bool:
-        """Whether the broker still knows the user that the gate has made for this worker."""
+        """Whether the broker still knows the user that the gate has made for this worker.
+
+        Where there are no such users: whether none of the worker's delegations has been revoked since the last look.
+        """
         if credentials() is None:
-            return True
+            return self._is_granted()
         try:
             self._inner.ping()
         except UnavailableError as error:
             return not error.fields.get("refused", False)
         return True
+
+    def _is_granted(self) -> bool:
+        try:
+            revoked = self._revocations.all()
+        except UnavailableError:
+            return True  # what the broker does not tell, the gate will
+        if revoked is self._revoked:
+            return True
+        new, self._revoked = revoked - self._revoked, revoked
+        return new.isdisjoint(self._proofs.tokens)
 
     def _take(
         self, asked: Invocation, container: Container, until: int, answer: Mapping[str, Any], before: Held | None
@@ -177,7 +192,7 @@ class Lease:
         self._end.set()
 
     def _rest(self, seconds: float) -> bool:
-        """Wait until it is time to pop again, or the broker does not let the worker in any more; True at the end."""
+        """Wait until it is time to pop again, or the worker may not be let in any more; True at the end."""
         deadline = monotonic() + seconds
         while (left := deadline - monotonic()) > 0:
             if self._end.wait(min(_LOOK, left)):

@@ -251,6 +251,18 @@ def test_a_worker_whose_own_right_is_revoked_leaves_the_run(name):
         worker.mandate()
 
 
+def test_a_worker_that_may_pop_no_more_asks_whether_the_run_is_still_its_own():
+    """Once the right to pop is revoked the hand-out under it is worth nothing; the gate gives no other."""
+    worker = Worker(Diagram())
+    worker.mandate()
+
+    worker.desk.taken_back = frozenset({worker.diagram.three.link})
+    with pytest.raises(NotHandedError, match="handed"):
+        worker.mandate()
+
+    assert worker.desk.asked == 1
+
+
 def test_a_new_pop_needs_a_new_hand_out():
     """When the lease that a run was handed under is over, the gate hands it to the worker's present pop."""
     worker = Worker(Diagram())
