@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(
         256 * _MIB, gt=0, le=512 * _MIB, description="most bytes of blocks that one request brings to the gate"
     )
+    pin_quota: int = Field(
+        1024 * _MIB, ge=0, description="most bytes that `handle/resolve` pins for one who asks, for ever"
+    )
     run_ttl: Lifetime = Field(7 * _DAY, description="how long a run is remembered after its last step")
     receipt_ttl: Lifetime = Field(None, description="how long receipts of pure work are kept")
     block_ttl: Lifetime = Field(None, description="how long blocks are kept")

@@ -40,7 +40,7 @@ class Call(NamedTuple):
     `time.monotonic()`'s seconds; an answer has at most `max_bytes`; `attempt` counts from 1. `follows_doubt` says of a
     command that an earlier attempt was in doubt and may still arrive: the world's refusal may be its doing.
     `objection` says why what a command would do beside this may not be done in the name of who asked, as an error; None
-    where it may.
+    where it may. `requestor` is the DID of who asked, empty where nobody did.
     """
 
     uri: str
@@ -52,6 +52,7 @@ class Call(NamedTuple):
     attempt: int
     follows_doubt: bool = False
     objection: Callable[[str, Value], dict[str, Value] | None] = _nothing_else
+    requestor: str = ""
 
 
 class Outcome(NamedTuple):
@@ -118,8 +119,11 @@ class EffectBlocks(Protocol):
     def put(self, data: bytes, codec: int = ...) -> Link:
         """Store a block and return its CID."""
 
-    def pin(self, blocks: Mapping[Link, bytes]) -> None:
-        """Store blocks under the CIDs given, for ever: from now on a missing one is the runner's fault."""
+    def pin(self, blocks: Mapping[Link, bytes], owner: str = ...) -> None:
+        """Store blocks under the CIDs given, for ever: from now on a missing one is the runner's fault.
+
+        They count for `owner`, a DID; raises `PinQuotaError` where that would be too much for them.
+        """
 
 
 class Context(Protocol):

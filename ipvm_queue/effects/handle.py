@@ -3,8 +3,8 @@
 `handle/resolve` of `cid:CID` or `ipfs://CID` brings the block (with `dag: true` all that can be reached from it) into
 the queue's store and pins it there. The worker then holds a `ContentHandle`; what goes into the receipt and on to other
 tasks is the link, never the handle: whoever reads a pinned link reads it under the runner's guarantee. Faults are kept
-apart: a malformed CID is the requestor's (400), no block in time the network's (408), a pinned block that is lost the
-runner's (500).
+apart: a malformed CID is the requestor's (400), and so is more than may be pinned for them (`pin_quota`); no block in
+time is the network's (408), a pinned block that is lost the runner's (500).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
 from ipvm_queue.effects.ipfs import find_block, find_dag, read_cid
 from ipvm_queue.errors import BlockError
+from ipvm_queue.store import PinQuotaError
 
 if TYPE_CHECKING:
     from ipvm_queue.effects.contract import EffectBlocks
@@ -88,7 +89,11 @@ def resolve(context: Context, call: Call) -> tuple[ContentHandle, dict[str, Valu
     else:
         data, source = find_block(context, cid, call, "handle")
         found = {cid: data}
-    context.blocks.pin(found)
+    try:
+        context.blocks.pin(found, call.requestor)
+    except PinQuotaError as error:
+        message = f"{error.message}; {error.hint}"
+        raise EffectError("handle/quota", message, "requestor") from error
     handle = _make(cid, context.blocks)
     handle.read()  # the receipt says that the content is here: so it must come back from where others will read it
     size = sum(map(len, found.values()))

@@ -2,7 +2,7 @@
 
 from ipvm_queue.store.acl import User, Users
 from ipvm_queue.store.acts import Act, ActState, Claim, NotDurableError, RedisActs, Wanted
-from ipvm_queue.store.blocks import Blocks, DirectoryBlocks, MemoryBlocks, RedisBlocks
+from ipvm_queue.store.blocks import Blocks, DirectoryBlocks, MemoryBlocks, PinQuotaError, RedisBlocks
 from ipvm_queue.store.connection import Credentials, Current, connect, hide_password, without_user
 from ipvm_queue.store.further import Note, Place, RedisFurther
 from ipvm_queue.store.inbox import Inbox
@@ -54,6 +54,7 @@ __all__ = [
     "Note",
     "Opening",
     "Papers",
+    "PinQuotaError",
     "Place",
     "Progress",
     "Record",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ipvm_queue.errors import BlockError, LimitError, LostBlockError, MissingBlockError
 from ipvm_queue.ipld import RAW, Link
+from ipvm_queue.store import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 MAX_BLOCK_BYTES: Final = 64 * 1024 * 1024
 _BATCH: Final = 256
+
+
+class PinQuotaError(LimitError):
+    """Raised when more bytes would be pinned for somebody than may be."""
+
+    code = "pin-quota"
 
 
 class Blocks(Protocol):
@@ -46,8 +53,9 @@ class MemoryBlocks:
         """Store blocks."""
         self._blocks.update((cid, verified(cid, data)) for cid, data in blocks.items())
 
-    def pin(self, blocks: Mapping[Link, bytes]) -> None:
-        """Store blocks: here none lapse."""
+    def pin(self, blocks: Mapping[Link, bytes], owner: str = "") -> None:
+        """Store blocks: here none lapse, and nobody counts."""
+        del owner
         self.put_many(blocks)
 
     def put(self, data: bytes, codec: int = RAW) -> Link:
@@ -69,6 +77,7 @@ class RedisBlocks:
         self._redis = redis
         self._keys = keys
         self._lifetime = None if lifetime is None else int(lifetime * 1000)
+        self._pin = redis.register_script(scripts.source("pin"))
 
     def get(self, cid: Link) -> bytes:
         """Return a block's bytes; a pinned one that is not there raises `LostBlockError`."""
@@ -85,19 +94,40 @@ class RedisBlocks:
             )
         return data
 
-    def pin(self, blocks: Mapping[Link, bytes]) -> None:
-        """Store blocks for ever, beside any that lapse, and remember that they were promised."""
-        pending = list(blocks.items())
+    def pin(self, blocks: Mapping[Link, bytes], owner: str = "", most: int | None = None) -> None:
+        """Store blocks for ever, beside any that lapse, and remember that they were promised, and to whom.
+
+        They count for `owner`, a DID, unless they are pinned already; `most` bytes may. Raises `PinQuotaError` where it
+        would be more: then none is pinned.
+        """
+        pending = [(cid.key, verified(cid, data)) for cid, data in blocks.items()]
+        pinned: list[bytes] = []
         for start in range(0, len(pending), _BATCH):
-            pipeline = self._redis.pipeline(transaction=False)
-            for cid, data in pending[start : start + _BATCH]:
-                pipeline.set(self._keys.pin(cid), verified(cid, data))
-                pipeline.set(self._keys.pinned(cid), b"1")
-            pipeline.execute()
+            words = [word for pair in pending[start : start + _BATCH] for word in pair]
+            done, *rest = self._pins("pin", owner, -1 if most is None else most, *words)
+            if not done:
+                used, more = rest
+                if pinned:
+                    self._pins("unpin", *pinned)
+                raise PinQuotaError(
+                    f"{used} bytes are pinned here for {owner}, and with {more} more it would be above {most}",
+                    hint="the operator lets go of blocks with: ipvm block unpin CID",
+                )
+            pinned += rest[0]
 
     def unpin(self, cids: Iterable[Link]) -> list[Link]:
         """Take promises back; return the blocks that were pinned. Their copies that lapse stay as long as they do."""
-        return [cid for cid in cids if self._redis.unlink(self._keys.pin(cid), self._keys.pinned(cid))]
+        wanted = {cid.key: cid for cid in cids}
+        _, found = self._pins("unpin", *wanted)
+        return [wanted[key.decode()] for key in found]
+
+    def pinned_for(self, owner: str) -> int:
+        """Return how many bytes are pinned for somebody, by their DID."""
+        return int(self._redis.hget(self._keys.pins, owner) or 0)
+
+    def _pins(self, *words: Any) -> list[Any]:
+        answer: list[Any] = self._pin(keys=[self._keys.pins], args=[self._keys.prefix, "", *words])
+        return answer
 
     def get_many(self, cids: list[Link]) -> list[bytes]:
         """Return several blocks' bytes in one round trip a few hundred."""

@@ -38,8 +38,13 @@ class Keys:
         return f"{self.prefix}pin:{cid.key}"
 
     def pinned(self, cid: Link) -> str:
-        """Return the STRING that says that a block was pinned: it stays when the block is lost."""
+        """Return the STRING `size|owner` that says that a block was pinned: it stays when the block is lost."""
         return f"{self.pin(cid)}:promised"
+
+    @property
+    def pins(self) -> str:
+        """HASH: DID → how many bytes are pinned for them."""
+        return self.prefix + "pin:of"
 
     def receipt(self, task: Link) -> str:
         """Return the STRING of `c` (reusable) or `n` (not), then the binary CID of the receipt of a Task."""

@@ -6,7 +6,7 @@ Which handler it is can be known only here, where the `with` of a job may come f
 from __future__ import annotations
 
 from copy import copy
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -52,10 +52,10 @@ class Errand(NamedTuple):
 class Blocks:
     """Blocks as handlers see them: read through the directory of this worker, written to the store."""
 
-    def __init__(self, near: DirectoryBlocks, stored: RedisBlocks) -> None:
+    def __init__(self, near: DirectoryBlocks, stored: RedisBlocks, pin_quota: int | None = None) -> None:
         self.get = near.get
         self.put: Callable[..., Link] = stored.put
-        self.pin: Callable[..., Any] = stored.pin
+        self.pin: Callable[..., Any] = partial(stored.pin, most=pin_quota)
 
 
 class World:
@@ -124,7 +124,8 @@ class Effects:
 
         try:
             effect, call = self._look_up(errand)
-            call = call._replace(objection=scribe.mandate.objection)
+            mandate = scribe.mandate
+            call = call._replace(objection=mandate.objection, requestor=mandate.asked.job.iss)
             wanted = _wanted(errand, effect, self._world, call)
         except EffectError as error:
             record, receipt = signed({"error": error.error}, "error", {})

@@ -57,7 +57,7 @@ class Tools:
         owner = owner_of(hostname, os.getpid())
         acts = RedisActs(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl)
         agent = Agent(settings, signer, redis, stored, RedisFurther(redis, keys, owner))
-        world = World(settings, Blocks(blocks, stored), signer, agent)
+        world = World(settings, Blocks(blocks, stored, settings.pin_quota), signer, agent)
         return cls(
             owner=owner,
             runs=RedisRuns(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl),

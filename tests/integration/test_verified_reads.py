@@ -22,6 +22,7 @@ pytestmark = pytest.mark.integration
 VALUE = {"text": "content of somebody else's", "numbers": [1, 2, 3]}
 BLOCK = encode(VALUE)
 CID = Link.of(BLOCK, DAG_CBOR)
+QUOTA = 100_000
 CHAIN = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971"
 INFO = {
     "public_key": "83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c8c4b450b6a0a6c3ac6a5776a2d106451"
@@ -61,7 +62,7 @@ def world(tmp_path_factory, gateway):
     directory = tmp_path_factory.mktemp("reads")
     config = directory / "effects.toml"
     config.write_text(f'[ipfs]\ngateways = ["{gateway.url}"]\n[drand]\nrelays = ["{gateway.url}"]\n')
-    stack = Stack(directory, effects_config=config)
+    stack = Stack(directory, effects_config=config, pin_quota=QUOTA)
     try:
         stack.start_valkey()
         stack.start_worker("w", "-P", "prefork", "-c", "1", program="ipvm_queue.worker")
@@ -99,6 +100,20 @@ def test_a_handle_lets_a_pure_task_read_what_was_elsewhere(world, client, gatewa
     assert run["read"].ok == VALUE
     assert len([path for _, path in gateway.asked if str(CID) in path]) == 1
     assert world.redis.get(Keys("tests").pin(CID)) == BLOCK
+
+
+def test_what_is_pinned_for_one_who_asks_is_bounded(world, client):
+    """Who has asked for more than the quota is told so, by the code that is for it; nothing more is pinned."""
+    large = client.blocks.put(b"x" * QUOTA)
+    run = client.submit({"large": asked(f"cid:{large}", "handle/resolve")}).wait(60)
+    kept = client.blocks.put(b"a small one")
+    again = client.submit({"small": asked(f"cid:{kept}", "handle/resolve")}).wait(60)
+
+    assert (run["large"].error["code"], run["large"].error["fault"]) == ("handle/quota", "requestor")
+    assert run["large"].meta["evidence"]["status"] == 400
+    assert again.status == "ok", again["small"].out
+    assert not world.redis.exists(Keys("tests").pin(large))
+    assert 0 < client.blocks.pinned_for(client.signer.did) <= QUOTA
 
 
 def test_a_lost_block_is_told_as_the_runners_fault(world, client):

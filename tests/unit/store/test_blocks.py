@@ -6,7 +6,7 @@ import pytest
 
 from ipvm_queue.errors import BlockError, LostBlockError, MissingBlockError
 from ipvm_queue.ipld import Link
-from ipvm_queue.store import DirectoryBlocks, Keys, MemoryBlocks, RedisBlocks, connect
+from ipvm_queue.store import DirectoryBlocks, Keys, MemoryBlocks, PinQuotaError, RedisBlocks, connect
 
 DATA = bytes(range(256)) * 32
 CID = Link.of(DATA)
@@ -101,6 +101,44 @@ def test_a_pin_can_be_taken_back(stack):
     with pytest.raises(MissingBlockError):
         blocks.get(CID)
     assert stack.redis.keys("{ipvm:unpinned}:*") == []
+
+
+def test_somebody_s_pins_are_bounded(stack):
+    """So many bytes for each, counted once for whoever was first, given back when they are unpinned; all or none."""
+    blocks = RedisBlocks(connect(stack.url), Keys("quota"))
+    data = [bytes([number]) * 100 for number in range(4)]
+    cids = [Link.of(each) for each in data]
+    blocks.pin({cids[0]: data[0], cids[1]: data[1]}, "did:a", 250)
+    blocks.pin({cids[0]: data[0]}, "did:a", 250)
+    blocks.pin({cids[0]: data[0], cids[2]: data[2]}, "did:b", 250)
+
+    assert (blocks.pinned_for("did:a"), blocks.pinned_for("did:b")) == (200, 100)
+    with pytest.raises(PinQuotaError, match="200 bytes are pinned here for did:a, and with 100 more"):
+        blocks.pin({cids[0]: data[0], cids[3]: data[3]}, "did:a", 250)
+    assert blocks.size(cids[3]) is None
+
+    assert blocks.unpin([cids[1], cids[1]]) == [cids[1]]
+    blocks.pin({cids[3]: data[3]}, "did:a", 250)
+    assert blocks.pinned_for("did:a") == 200
+
+    stack.redis.delete(Keys("quota").pin(cids[3]))
+    blocks.pin({cids[3]: data[3]}, "did:b", 250)
+    assert (blocks.pinned_for("did:a"), blocks.pinned_for("did:b")) == (100, 200)
+
+    blocks.unpin(cids)
+    assert stack.redis.keys("{ipvm:quota}:*") == []
+
+
+def test_many_pins_are_one_to_the_quota(stack):
+    """More blocks than are sent at once: where the last ones are too much, the first are let go of."""
+    blocks = RedisBlocks(connect(stack.url), Keys("quota-2"))
+    many = {Link.of(data): data for data in (number.to_bytes(2, "big") * 10 for number in range(600))}
+    with pytest.raises(PinQuotaError):
+        blocks.pin(many, "did:a", 20 * 600 - 1)
+
+    assert stack.redis.keys("{ipvm:quota-2}:*") == []
+    blocks.pin(many, "did:a", 20 * 600)
+    assert blocks.pinned_for("did:a") == 20 * 600
 
 
 def test_other_bytes_are_not_pinned(stack):
