@@ -104,12 +104,12 @@ class Deployment:
         self.start(name, celery, IPVM_BROKER_URL=self.url("gate"), **settings)
         self._wait_for_beat(name)
 
-    def start_worker(self, name: str, *options: str, ready: bool = True) -> None:
-        """Start `celery -A workers.wasm worker` as the broker's user `door`; return when it says that it is there.
+    def start_worker(self, name: str, *options: str, ready: bool = True, program: str = "workers.wasm") -> None:
+        """Start a `celery worker` as the broker's user `door`; return when it says that it is there.
 
         It has a key of its own, and the delegations by which the queue lets that one pop, and sign.
         """
-        celery = ["celery", "-A", "workers.wasm", "worker", "-n", f"{name}@%h", "-l", "INFO"]
+        celery = ["celery", "-A", program, "worker", "-n", f"{name}@%h", "-l", "INFO"]
         data = self.directory / name
         self.admit(load_signer(data / "ipvm" / "keys" / "worker.pem", create=True), data / "ipvm" / "proofs")
         self.start(

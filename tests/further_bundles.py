@@ -17,9 +17,9 @@ VALUES = {"b": "b is done", "c": "c is done"}
 CONTAINED = Link.of(b"the container that it was sent in")
 
 
-def document(jobs, signer=W):
+def document(jobs, signer, parent):
     """Return a signed job as it stands in a block."""
-    return encode(to_document(sign(read({"header": {"nonce": b"n"}, "jobs": jobs}), signer)))
+    return encode(to_document(sign(read({"header": {"nonce": b"n", "parent": parent}, "jobs": jobs}), signer)))
 
 
 class Nested:
@@ -28,13 +28,16 @@ class Nested:
     `run` is the further job as it was run, `out` what the receipt of `more` says of it, `names` what it names beneath.
     """
 
-    def __init__(self, run=None, out=None, lets=U, worker=W, names=None, at=NOW + 9, nonce=None, asks=FURTHER):
+    def __init__(
+        self, run=None, out=None, lets=U, worker=W, names=None, at=NOW + 9, nonce=None, asks=FURTHER, parent=None
+    ):
         more = {"type": "ipvm/effect", "with": "ipvm:queue", "do": "job/run", "inputs": {"job": json.dumps(asks)}}
         self.above = World({"more": more})
         ran = self.above.receipts["more"].args["ran"]
         nonce = nonce_for(self.above.tokens["8"].link, ran) if nonce is None else nonce
         jobs = FURTHER if run is None else run
-        link = Link.of(document(jobs, worker), DAG_CBOR)
+        self.document = document(jobs, worker, parent or Link.of(self.above.document, DAG_CBOR))
+        link = Link.of(self.document, DAG_CBOR)
         may = [dlg(S, lets, S, "/"), dlg(lets, worker, S, "/")] if lets else [dlg(S, worker, S, "/")]
         let = [dlg(Q, U, Q, "/queue/push"), dlg(U, worker, Q, "/queue/push")]
         self.below = World(
@@ -59,7 +62,7 @@ class Nested:
         """Return all members by name: those of the further job have a stroke, `8'`, `13r.b'`."""
         found = self.above.members(label="z") | self.extra
         below = self.below.members(label="z", without=("1", "7"))  # the user's delegations are in their place
-        found |= {f"{name}'": data for name, data in below.items()}
+        found |= {f"{name}'": data for name, data in below.items()} | {"document'": self.document}
         return {name: data for name, data in (found | (instead or {})).items() if name not in without}
 
     def bundle(self, **changes):

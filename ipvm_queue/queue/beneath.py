@@ -6,6 +6,7 @@ sent with, and the receipts of its tasks. (the second diagram: Bob's receipt to 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ipvm_queue.queue.members import Members
     from ipvm_queue.queue.recompute import Job, Known
     from ipvm_queue.ucan import Invocation
+    from ipvm_queue.workflow import Workflow
 
 RUN_JOB: Final = "/job/run"
 FAILED: Final = "job/failed"
@@ -35,6 +37,12 @@ _NAME: Final = "the further job (8)"
 def nonce_for(job: Link, task: Link) -> bytes:
     """Return the nonce of the further job (8) that a task of a job (by its 8) asks for: no other task's is the same."""
     return sha256(encode([job, task])).digest()
+
+
+def child_of(parent: Link, workflow: Workflow) -> Workflow:
+    """Return a job whose header says by which document's task it is asked for, unless it says something else."""
+    body = {**workflow.body, "header": {"parent": parent, **workflow.body["header"]}}
+    return workflow if workflow.parent is not None else replace(workflow, parent=parent, body=body)
 
 
 class Beneath(NamedTuple):
@@ -78,13 +86,16 @@ def further_job(members: Members, below: Beneath, receipt: Invocation, job: Invo
     return asked, document
 
 
-def check_document(args: Value, document: Value) -> None:
-    """Raise a `Flaw` unless a document is the job in a task's args, signed, with the functions named that it names."""
+def check_document(args: Value, document: Value, parent: Link) -> None:
+    """Raise a `Flaw` unless a document is the job in a task's args, signed, with the functions named that it names.
+
+    `parent` is the document that the task is of.
+    """
     job = args.get("job")
     if not isinstance(job, dict | str) or not isinstance(document, dict):
         raise Flaw(Verdict.MALFORMED, f"{_NAME} is of no document, or the task asks for none")
     try:
-        wanted, signed = read(job), read(document)
+        wanted, signed = child_of(parent, read(job)), read(document)
     except DocumentError as error:
         raise Flaw(Verdict.MALFORMED, f"{_NAME}: {error.message}") from error
     open_ones = (label for label, each in wanted.tasks.items() if each.kind == "wasm" and each.func is None)

@@ -259,11 +259,12 @@ class _Reader:
             return "no further job was run"
         if not _runs_job(case):
             raise Flaw(Verdict.SWAPPED, f"it names a further job, and its task is no {RUN_JOB}")
-        job = _found(case.job)[0].invocation
+        authority, parent = _found(case.job)
+        job = authority.invocation
         asked, document = further_job(self._members, case.beneath, case.receipt, job)
         there = self._there(case.beneath.receipts, "a receipt beneath it,", "what is beneath it,")
         for match in _found(case.matches):
-            check_document(match.args, self._members.block(document, "the further job's document"))
+            check_document(match.args, self._members.block(document, "the further job's document"), parent)
         compiled = self._compiled(asked, document, _found(case.handed).receipt.iss)
         own = [each for each in there if "error" in each.result and _found(each.handed).job == asked.link]
         untold = {match.node.label for each in own for match in each.matches or ()}

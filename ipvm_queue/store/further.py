@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
+from ipvm_queue.errors import LimitError
 from ipvm_queue.ipld import Link, decode_own, encode_own
 from ipvm_queue.store import scripts
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ipvm_queue.store.keys import Keys
 
 Waiting: TypeAlias = Literal["unknown", "over", "late", "wait", "lost"]
+MOST_FURTHER: Final = 1024  # of one run: they are let in as fast as they are asked for
 _RUN_DIGITS: Final = 16
 
 
@@ -67,8 +69,13 @@ class RedisFurther:
         return None if data is None else Note.unpack(data)
 
     def note(self, place: Place, did: str, note: Note) -> Note | None:
-        """Note a node's further run unless one is noted; return the one that is, None for a node that was lost."""
-        data = self._call(self._note, place, did, note.pack())
+        """Note a node's further run unless one is noted; return the one that is, None for a node that was lost.
+
+        Raises `LimitError` for one more than a run may have.
+        """
+        data = self._call(self._note, place, did, note.pack(), MOST_FURTHER)
+        if data == b"":
+            raise LimitError(f"a run has at most {MOST_FURTHER} further runs")
         return None if data is None else Note.unpack(data)
 
     def wait(self, place: Place, run: str, seconds: float) -> Waiting:

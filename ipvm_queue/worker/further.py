@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.effects import EffectError, Safety, WaitingError, is_private, safety_of
 from ipvm_queue.effects.further import ABILITY
-from ipvm_queue.errors import DocumentError, RefusedError
+from ipvm_queue.errors import DocumentError, LimitError, RefusedError
 from ipvm_queue.ipld import DAG_CBOR, Link, decode_own, encode
 from ipvm_queue.plan import compile_plan
 from ipvm_queue.queue import Proofs
-from ipvm_queue.queue.beneath import FAILED, nonce_for
+from ipvm_queue.queue.beneath import FAILED, child_of, nonce_for
 from ipvm_queue.queue.counter import Counter
 from ipvm_queue.queue.let_in import run_of
 from ipvm_queue.queue.requests import Request, push
@@ -78,11 +78,7 @@ class Agent:
 
         Raises `WaitingError` until it is over, `EffectError` where it comes to nothing.
         """
-        note = self._further.noted(place, self._signer.did)
-        if note is None:
-            note = self._further.note(place, self._signer.did, self._prepare(job, call, asked))
-        if note is None:
-            raise WaitingError
+        note = self._noted(job, call, asked, place)
         rest = note.until - time()
         waiting = self._further.wait(place, note.run, rest)
         if waiting == "unknown":
@@ -101,9 +97,23 @@ class Agent:
 
     # Asking for it
 
+    def _noted(self, job: dict[str, Value] | str, call: Call, asked: Asked, place: Place) -> Note:
+        """Return which further run the task has: the one that is noted, or one that is noted now."""
+        did = self._signer.did
+        note = self._further.noted(place, did)
+        if note is not None:
+            return note
+        try:
+            note = self._further.note(place, did, self._prepare(job, call, asked))
+        except LimitError as error:
+            raise EffectError("job/many", error.message, "requestor", sent=False) from error
+        if note is None:
+            raise WaitingError
+        return note
+
     def _prepare(self, job: dict[str, Value] | str, call: Call, asked: Asked) -> Note:
         """Sign a job and its invocation, and keep them where whoever comes to the task again finds them."""
-        workflow = self._workflow(job)
+        workflow = self._workflow(job, asked)
         document = encode(to_document(workflow))
         link = Link.of(document, DAG_CBOR)
         if self._plan(workflow, link, asked).owner is not None:
@@ -116,9 +126,9 @@ class Agent:
         invocation = Invocation.parse(container.tokens[pushed.args["inv"]])
         return Note(run_of(invocation), link, Link.of(sent), pushed.link, now + lifetime)
 
-    def _workflow(self, job: dict[str, Value] | str) -> Workflow:
+    def _workflow(self, job: dict[str, Value] | str, asked: Asked) -> Workflow:
         try:
-            workflow = read(job, name="the further job", limits=self._limits)
+            workflow = child_of(asked.job.args["job"], read(job, name="the further job", limits=self._limits))
             if workflow.signature is not None:
                 raise _kind("is signed: whoever signed it has it run")
             modules: dict[Link, ModuleInfo] = {}

@@ -7,7 +7,7 @@ from bundles import MALLORY, OTHER_WORKER, flipped, task
 from further_bundles import FURTHER, VALUES, Nested
 from principals import NOW
 
-from ipvm_queue.ipld import Link
+from ipvm_queue.ipld import DAG_CBOR, Link
 
 ANOTHER = {**FURTHER, "b": task(7)}
 
@@ -54,6 +54,7 @@ def test_a_further_job_is_verified_with_the_one_above_it(call, write):
         ({"lets": MALLORY}, "wrongly delegated", "was not run in the name of"),
         ({"lets": None}, "wrongly delegated", "was not run in the name of"),
         ({"worker": OTHER_WORKER}, "swapped", "the receipt that names it is"),
+        ({"parent": Link.of(b"?", DAG_CBOR)}, "swapped", "is another than the one that the task asks for"),
         ({"nonce": b"of another task"}, "swapped", "was run for another task"),
         ({"at": NOW - 30}, "early", "the receipt that names it"),
         ({"names": {}}, "missing", "names no receipts beneath it"),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from deployment import ROOT, Deployment
 
+from ipvm_queue.crypto import load_signer
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -127,6 +129,23 @@ def test_commands_run_under_access_control(deployment: Deployment, answer: dict[
 
     assert {command: done.stderr for command, done in said.items() if done.returncode} == {}
     assert deployment.refused() == []
+
+
+def test_a_further_job_runs_under_access_control(deployment: Deployment):
+    """A worker has a job run in the user's name with the rights on the broker that a worker has."""
+    deployment.start_worker("world", "-P", "solo", program="workers.effects")
+    own, let = deployment.files()["proofs"], deployment.directory / "in-my-name.ucan"
+    worker = load_signer(deployment.directory / "world" / "ipvm" / "keys" / "worker.pem").did
+    grants = ("--push", "--command", "/ipvm/run", "--command", "/wasm/run")
+    done = deployment.ipvm("submitter", "delegate", worker, *grants, "--proof", str(own), "-o", str(let))
+    assert done.returncode == 0, done.stderr
+
+    blocks = [f"--block={GUESTS}/{name}.wasm" for name in ("full-name", "count")]
+    said = deployment.submit(ROOT / "examples" / "in-my-name" / "job.json", f"--proof={let}", *blocks)
+
+    assert said["tasks"]["more"]["out"] == {"ok": {"count": 10, "initials": "B. M."}}
+    assert deployment.refused() == []
+    deployment.stop("world")
 
 
 @pytest.fixture(scope="module")

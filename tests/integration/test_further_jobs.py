@@ -109,6 +109,8 @@ def test_a_receipt_carries_those_beneath_it(alice):
     assert by_label.keys() == {"a", "b", "c", "d", "more", "chain"}
     assert {by_label[label].requestor for label in ("a", "more", "chain")} == {alice.signer.did}
     assert {by_label[label].requestor for label in "bcd"} == {by_label["more"].worker}
+    asked = alice.run(done["more"].meta["evidence"]["run"])
+    assert alice.read(alice.blocks.get(asked.plan.document)).parent == done.plan.document
     said = next(step for step in by_label["chain"].steps if step.name == "beneath")
     assert f"2 receipts of a further job, which {by_label['chain'].worker} had run" in said.detail
     assert said.detail.endswith(f"in the name of {alice.signer.did}")
@@ -230,6 +232,19 @@ def test_a_run_that_is_cancelled_takes_its_further_ones_with_it(alice, world):
 
     assert going.wait(60).status == "cancelled"
     assert alice.run(further_run.id).status == "cancelled"
+
+
+def test_a_run_that_is_resumed_asks_again(alice, world):
+    """What was cancelled with it is asked for anew."""
+    going = alice.submit({"more": further({"b": spin(2), "c": add(1, 2)}, **seconds(60))})
+    first = world.wait_for(lambda: next((each for each in alice.runs(1) if each.id != going.id), None))
+    going.cancel("wait a moment")
+
+    going.resume()
+
+    done = going.wait(60)["more"]
+    assert done.error["error"]["code"] == "wasm/time-limit"
+    assert done.meta["evidence"]["run"] != first.id
 
 
 def test_no_process_waits_for_a_further_job(tmp_path):
