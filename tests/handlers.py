@@ -45,6 +45,12 @@ class Given:
     blocks: Blocks = field(default_factory=Blocks)
     settings: Settings = field(default_factory=Settings)
     signer: Signer = field(default_factory=Signer.generate)
+    marks: dict[str, int] = field(default_factory=dict)
+
+    def remember(self, what: str, number: int, _until: float) -> int:
+        """Return the highest number of something."""
+        self.marks[what] = max(number, self.marks.get(what, 0))
+        return self.marks[what]
 
     def config(self, table: str) -> dict[str, Any]:
         """Return a table."""

@@ -144,6 +144,12 @@ class Context(Protocol):
     def config(self, table: str) -> Mapping[str, Any]:
         """Return a table of the `effects_config` file, checked; empty where the file has none."""
 
+    def remember(self, what: str, number: int, until: float) -> int:
+        """Return the highest number that the queue has seen of something, this one included.
+
+        It is remembered until a time (Unix seconds), and for a while longer.
+        """
+
     def run_job(self, job: dict[str, Value] | str, call: Call) -> Outcome:
         """Have the queue run a further job, in the name of who asked for the job that this call is of.
 

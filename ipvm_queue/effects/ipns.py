@@ -1,7 +1,7 @@
 """`crud/read` of `ipns://NAME`: what a name points to now, by a record that its key has signed (effects 5.3).
 
 Every source of the `[ipfs]` table is asked (trustless gateways, then Kubo) and the newest valid record wins: the
-highest sequence, then the longest validity. A record older than one that this worker has already seen is refused. The
+highest sequence, then the longest validity. A record older than one that this queue has already seen is refused. The
 answer is a link where the record's value is `/ipfs/CID`, and else the value as text.
 """
 
@@ -22,7 +22,6 @@ from ipvm_queue.ipld import Link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from ipvm_queue.ipld import Value
 
@@ -34,12 +33,11 @@ _ROUTING_VALUE: Final = 5  # the kind of Kubo's answer that holds a record
 def _read(context: Context, call: Call) -> Outcome:
     name = _parse(call.uri)
     record, source = _newest(context, call, name)
-    seen = context.settings.cache_dir / "ipns" / name.text
-    least = max(call.args.get("sequence", 0), _last(seen))
+    seen = context.remember(f"ipns:{name.text}", record.sequence, record.until.timestamp())
+    least = max(call.args.get("sequence", 0), seen)
     if record.sequence < least:
         message = f"sequence {record.sequence} of {name.text}, but {least} was seen or asked for: an old record"
         raise EffectError("ipns/sequence", message, "network", evidence=_evidence(name, record, source))
-    _remember(seen, record.sequence)
     return Outcome({"ok": _value(record)}, _evidence(name, record, source))
 
 
@@ -119,21 +117,6 @@ def _evidence(name: Name, record: Record, source: str) -> dict[str, Value]:
         "signature": record.signature,
         "from": source,
     }
-
-
-def _last(seen: Path) -> int:
-    try:
-        return int(seen.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return 0
-
-
-def _remember(seen: Path, sequence: int) -> None:
-    try:
-        seen.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        seen.write_text(str(sequence), encoding="ascii")
-    except OSError:
-        pass  # a full disk costs the memory of old records, not the answer
 
 
 EFFECTS: Final = (

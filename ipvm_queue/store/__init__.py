@@ -8,6 +8,7 @@ from ipvm_queue.store.further import Note, Place, RedisFurther
 from ipvm_queue.store.inbox import Inbox
 from ipvm_queue.store.keys import Keys
 from ipvm_queue.store.leases import Lease, Leases
+from ipvm_queue.store.marks import Marks
 from ipvm_queue.store.receipts import Entry, RedisReceipts
 from ipvm_queue.store.records import FAILED, Record, State
 from ipvm_queue.store.registry import BEAT_SECONDS, Registry, Worker
@@ -48,6 +49,7 @@ __all__ = [
     "Keys",
     "Lease",
     "Leases",
+    "Marks",
     "MemoryBlocks",
     "NewRun",
     "NotDurableError",

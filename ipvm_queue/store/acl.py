@@ -25,7 +25,7 @@ _COMMANDS: Final = (
 # revocations, what came before, others' requests) is not among them.
 _KEYS: Final = (
     "block:* pin:* run:* runs live receipt:* proxy:* flight:* waiters:* awaited slots:* workers sweep "
-    "act:* acts acts:of doubts lock:* keys:* ipvm.* _kombu.* celeryev.* *.celery.pidbox* unacked*"
+    "act:* acts acts:of doubts lock:* mark:* keys:* ipvm.* _kombu.* celeryev.* *.celery.pidbox* unacked*"
 )
 _READ: Final = "did revoked"
 _ASK: Final = "(%W~{0}inbox:* +hset +expire)", "(%W~{0}inbox +lpush)", "(~{0}reply:* +blpop)"

@@ -46,6 +46,10 @@ class Keys:
         """HASH: DID → how many bytes are pinned for them."""
         return self.prefix + "pin:of"
 
+    def mark(self, what: str) -> str:
+        """Return the STRING of the highest number that was seen of something; `what` is its hash."""
+        return f"{self.prefix}mark:{what}"
+
     def receipt(self, task: Link) -> str:
         """Return the STRING of `c` (reusable) or `n` (not), then the binary CID of the receipt of a Task."""
         return f"{self.prefix}receipt:{task.key}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from copy import copy
 from functools import cache, partial
 from hashlib import sha256
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.effects import Call, EffectError, Outcome, Safety, UnknownEffectError, WaitingError, check, find
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Node, Plan
     from ipvm_queue.settings import Settings
-    from ipvm_queue.store import DirectoryBlocks, Record, RedisBlocks, State
+    from ipvm_queue.store import DirectoryBlocks, Marks, Record, RedisBlocks, State
     from ipvm_queue.worker.attest import Scribe
     from ipvm_queue.worker.further import Agent
     from ipvm_queue.worker.guard import Guard
@@ -65,12 +65,13 @@ class World:
     ask for none. `beneath` is what a receipt says of the one that it asked for.
     """
 
-    def __init__(self, settings: Settings, blocks: Blocks, signer: Signer, agent: Agent) -> None:
+    def __init__(self, settings: Settings, blocks: Blocks, signer: Signer, agent: Agent, marks: Marks) -> None:
         self.settings = settings
         self.blocks = blocks
         self.signer = signer
         self.beneath: dict[str, Value] = {}
         self._agent = agent
+        self._marks = marks
         self.at: tuple[Asked, Place] | None = None
         self._config = cache(lambda: EffectsConfig(settings.effects_config))  # one for all effects
 
@@ -90,6 +91,10 @@ class World:
     def config(self, table: str) -> Mapping[str, Any]:
         """Return a table of the `effects_config` file, read once."""
         return self._config().table(table)
+
+    def remember(self, what: str, number: int, until: float) -> int:
+        """Return the highest number that the queue has seen of something, and keep it until then and for a while."""
+        return self._marks.raised(what, number, until, now=time())
 
     def run_job(self, job: dict[str, Value] | str, call: Call) -> Outcome:
         """Have the queue run a further job, in the name of who asked for the job that this effect is of.

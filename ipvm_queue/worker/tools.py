@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.plan import Plan, load
-from ipvm_queue.store import DirectoryBlocks, Keys, RedisActs, RedisBlocks, RedisFurther, RedisRuns, Registry, RunKeys
+from ipvm_queue.store import (
+    DirectoryBlocks,
+    Keys,
+    Marks,
+    RedisActs,
+    RedisBlocks,
+    RedisFurther,
+    RedisRuns,
+    Registry,
+    RunKeys,
+)
 from ipvm_queue.wasm import Executor
 from ipvm_queue.worker.effect import Blocks, Effects, World
 from ipvm_queue.worker.further import Agent
@@ -57,7 +67,7 @@ class Tools:
         owner = owner_of(hostname, os.getpid())
         acts = RedisActs(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl)
         agent = Agent(settings, signer, redis, stored, RedisFurther(redis, keys, owner))
-        world = World(settings, Blocks(blocks, stored, settings.pin_quota), signer, agent)
+        world = World(settings, Blocks(blocks, stored, settings.pin_quota), signer, agent, Marks(redis, keys))
         return cls(
             owner=owner,
             runs=RedisRuns(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl),

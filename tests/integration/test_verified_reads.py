@@ -157,17 +157,42 @@ def test_randomness_goes_into_a_pure_task(client):
     assert (evidence["chain"], evidence["round"], evidence["signature"].hex()) == (CHAIN, 1000, SIGNATURE)
 
 
-def test_a_name_leads_to_content(client, gateway):
-    """`with` may come from a previous step: what an IPNS name points to is read next."""
+@pytest.fixture
+def publish(gateway):
+    """Return a function that has the gateway give a record of a new name's, with a sequence; it returns the URI."""
     key = Ed25519PrivateKey.generate()
     public = write_key(key.public_key())
     name = read_name(str(Link(b"\x01\x72\x00" + bytes([len(public)]) + public)))
     until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    data = encode({"Value": f"/ipfs/{CID}".encode(), "ValidityType": 0, "Validity": until.encode(), "Sequence": 1,
-                   "TTL": 0})  # fmt: skip
-    record = write_protobuf({8: key.sign(b"ipns-signature:" + data), 9: data})
-    gateway.things[f"/ipns/{name.text}?format=ipns-record"] = record
-    run = client.submit({"name": asked(f"ipns://{name.text}"), "content": asked({"from": "name"})}).wait(60)
+
+    def given(sequence):
+        data = encode({"Value": f"/ipfs/{CID}".encode(), "ValidityType": 0, "Validity": until.encode(),
+                       "Sequence": sequence, "TTL": 0})  # fmt: skip
+        record = write_protobuf({8: key.sign(b"ipns-signature:" + data), 9: data})
+        gateway.things[f"/ipns/{name.text}?format=ipns-record"] = record
+        return f"ipns://{name.text}"
+
+    return given
+
+
+def test_a_name_leads_to_content(client, publish):
+    """`with` may come from a previous step: what an IPNS name points to is read next."""
+    run = client.submit({"name": asked(publish(1)), "content": asked({"from": "name"})}).wait(60)
 
     assert run["name"].ok == CID
     assert run["content"].ok == VALUE
+
+
+def test_no_worker_is_led_back_to_an_old_record(world, client, publish, tmp_path):
+    """What one worker has seen another knows, that has nothing on its own disk; a record of the same age is good."""
+    uri = publish(7)
+    first = client.submit({"name": asked(uri)}).wait(60)
+    world.groups.pop("w").stop(30)
+    world._given["cache_dir"] = tmp_path / "another"
+    world.start_worker("w", "-P", "prefork", "-c", "1", program="ipvm_queue.worker")
+    same = client.submit({"name": asked(uri)}).wait(60)
+    publish(6)
+    old = client.submit({"name": asked(uri)}).wait(60)
+
+    assert (first["name"].ok, same["name"].ok) == (CID, CID)
+    assert old["name"].error["code"] == "ipns/sequence"
