@@ -113,8 +113,9 @@ class Desk:
         bundle = brought.blocks().get(accept_receipts(asked, brought.tokens, moment))
         if bundle is None:
             raise MissingBlockError("the bundle was not sent along")
+        proved = self._stores.foreign.judge(bundle, moment.revoked)
         self._claim(brought.request, asked)
-        return {"receipts": [*self._stores.foreign.take(bundle)]}
+        return {"receipts": [*self._stores.foreign.keep(proved)]}
 
     # 10 and 11: workers
 
@@ -240,7 +241,7 @@ class Desk:
 
     def look_next_door(self) -> list[Link]:
         """Fetch receipts that are awaited here from other queues on the broker; return them."""
-        return self._stores.foreign.look()
+        return self._stores.foreign.look(self._stores.revocations.all())
 
     def _claim(self, request: str, asked: Invocation) -> None:
         (repeated,) = self._stores.replays.claim([(request, claims_of(asked))])

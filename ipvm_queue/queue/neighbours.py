@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipvm_queue.errors import IpvmError
 from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.export import export
-from ipvm_queue.ucan import Container, InvalidClaimError
+from ipvm_queue.ucan import Container, InvalidClaimError, RevokedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ipvm_queue.ipld import Link
     from ipvm_queue.queue.recompute import Registry
+    from ipvm_queue.queue.verdict import Finding
     from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns
 
 _REFUSED: Final = 4096
@@ -33,6 +34,13 @@ class Neighbour(NamedTuple):
     blocks: RedisBlocks
 
 
+class Proved(NamedTuple):
+    """What a bundle holds that is good: its receipts, judged, and the tokens and blocks that they hang on, by CID."""
+
+    findings: Sequence[Finding]
+    members: Mapping[Link, bytes]
+
+
 class Foreign:
     """Takes receipts of other queues into a store."""
 
@@ -45,12 +53,12 @@ class Foreign:
         self._neighbours = neighbours
         self._refused: dict[tuple[str, Link], None] = {}
 
-    def take(self, bundle: bytes) -> list[Link]:
-        """Keep the receipts of a bundle and wake who waits for them; return them.
+    def judge(self, bundle: bytes, revoked: Collection[Link]) -> Proved:
+        """Return what a bundle proves.
 
-        All that they hang on is kept, too: what comes to rest on them can be exported in its turn.
-
-        Raises `MalformedError` for what is no bundle, `InvalidClaimError` with the first step that does not hold.
+        Raises `MalformedError` for what is no bundle, `InvalidClaimError` with the first step that does not hold,
+        `RevokedError` where it hangs on a delegation that has been revoked here: whether that was before or after, no
+        bundle can say.
         """
         report = verify(bundle, self._registry)
         if report.flaw is not None or not report.findings:
@@ -58,13 +66,24 @@ class Foreign:
             said = "there is no receipt in it" if flaw is None else f"{flaw.name}: {flaw.verdict}: {flaw.detail}"
             raise InvalidClaimError(f"the bundle does not hold: {said}")
         members = Container.read(bundle, max_bytes=len(bundle), max_tokens=len(bundle)).tokens
-        self._blocks.put_many({link: data for link, data in members.items() if link not in report.unused})
-        for found in report.findings:
+        used = {link: data for link, data in members.items() if link not in report.unused}
+        taken_back = next((link for link in used if link in revoked), None)
+        if taken_back is not None:
+            raise RevokedError(f"the bundle hangs on {taken_back}, which has been revoked", token=taken_back)
+        return Proved(report.findings, used)
+
+    def keep(self, proved: Proved) -> list[Link]:
+        """Keep the receipts of a good bundle and wake who waits for them; return them.
+
+        All that they hang on is kept, too: what comes to rest on them can be exported in its turn.
+        """
+        self._blocks.put_many(proved.members)
+        for found in proved.findings:
             if found.word is not None:
                 self._runs.receive(found.receipt, found.word, list(found.addresses))
-        return [found.receipt for found in report.findings if not found.is_input]
+        return [found.receipt for found in proved.findings if not found.is_input]
 
-    def look(self) -> list[Link]:
+    def look(self, revoked: Collection[Link]) -> list[Link]:
         """Fetch what is awaited here and has been done at a neighbour; return the receipts."""
         if not self._neighbours:
             return []
@@ -76,7 +95,8 @@ class Foreign:
                 if entry is None or (neighbour.name, entry.receipt) in self._refused:
                     continue
                 try:
-                    taken += self.take(export([entry.receipt], neighbour.blocks, neighbour.runs.attestation))
+                    bundle = export([entry.receipt], neighbour.blocks, neighbour.runs.attestation)
+                    taken += self.keep(self.judge(bundle, revoked))
                 except IpvmError:
                     self._refuse(neighbour.name, entry.receipt)
         return taken

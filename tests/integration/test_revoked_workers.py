@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from bundles import REGISTRY
 from modules import numbers, salt
 from stack import Stack
 
 from ipvm_queue.crypto import load_signer
+from ipvm_queue.errors import RefusedError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue import Proofs, Request
+from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.requests import POP, PROXY_SIGN
 from ipvm_queue.ucan import Container, revoke
 
@@ -36,7 +39,7 @@ def job(func, *args):
 
 
 def take_back(stack, client, right):
-    """Revoke a delegation of the worker that was started last, as the queue."""
+    """Revoke a delegation of the worker that was started last, as the queue; return the gate's answer."""
     settings = stack.settings
     queue, worker = load_signer(settings.queue_key), load_signer(settings.worker_key).did
     subject = {POP: settings.queue_key, PROXY_SIGN: settings.service_key}[right]
@@ -66,3 +69,32 @@ def test_a_revoked_worker_does_not_wait_for_its_next_pop(stack, right):
         good = load_signer(stack.directory / "keys" / "worker_key.pem").did
         assert {each.worker for each in after.values()} == {good}
         assert not bad.alive
+
+
+def test_a_result_under_what_was_revoked_meanwhile_holds_offline_alone(stack):
+    """The service takes back what lets the queue sign for it while a task runs: it is finished, and nothing more is.
+
+    The bundle of that task proves as much as it can offline; a gate that knows what was revoked does not take it.
+    """
+    with stack.client() as client:
+        client.blocks.put(numbers())
+        base = salt()
+        going = client.submit({"a": job("slow", 1_000_000_000, base), "b": job("add", {"from": "a"}, 1)})
+        flight = f"{{ipvm:tests}}:flight:{going.plan.node(0).task.key}"
+        stack.wait_for(lambda: stack.redis.exists(flight))
+        settings = stack.settings
+        service, queue = load_signer(settings.service_key), load_signer(settings.queue_key)
+        (two,) = Proofs.load([settings.queue_proofs]).chain(service.did, queue.did, PROXY_SIGN)
+        token = revoke(service, two.link)
+        assert client.request(Request(token, Container.of([token.data, two.data])))["leases"] == 1
+
+        assert stack.groups["good"].process.wait(60) == 77
+        assert (going["a"].ok, going["b"].state) == (base, "waiting")
+        bundle = client.bundle([going["a"].receipt])
+        assert verify(bundle, REGISTRY).holds
+        with pytest.raises(RefusedError) as refused:
+            client.hand_over(bundle)
+        assert (refused.value.fields["rule"], refused.value.fields["token"]) == ("Revoked", str(two.link))
+        with pytest.raises(RefusedError) as refused:
+            client.submit({"c": job("add", base, 2)})
+        assert refused.value.fields["rule"] == "Revoked"

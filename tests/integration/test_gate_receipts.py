@@ -1,0 +1,164 @@
+"""Receipts of another queue handed to a real gate: a bundle in which anything is wrong is not taken in."""
+
+from __future__ import annotations
+
+import pytest
+from bundle_attacks import ATTACKS, one, resigned
+from bundles import ELSE, MALLORY, OTHER_WORKER, REGISTRY, Q, S, W, World, dlg, flipped, handed, inv, task
+from gates import Parties, Request, cid, delegation, invocation
+from modules import salt
+from principals import NOW
+from stack import Stack
+
+from ipvm_queue.ipld import Link
+from ipvm_queue.queue.bundle import verify
+from ipvm_queue.ucan import Container, issue, task_link
+
+pytestmark = pytest.mark.integration
+
+WHOLE = World()
+
+
+@pytest.fixture(scope="module")
+def parties(tmp_path_factory):
+    """Return those who stand before a gate, with a worker behind it."""
+    stack = Stack(tmp_path_factory.mktemp("gate"))
+    try:
+        stack.start_valkey()
+        stack.start_worker("w", "-P", "solo")
+        yield Parties(stack)
+    finally:
+        stack.stop()
+
+
+def handing(parties, bundle, **changes):
+    """Return a request to take in a bundle."""
+    again = delegation(parties.service, parties.user.did, parties.queue.did, "/queue/push")
+    link = Link.of(bundle)
+    chain = changes.pop("chain", [parties.one, again])
+    given = {"subject": parties.queue.did, "command": "/queue/push/receipts", "args": {"bundle": link}, **changes}
+    asked = invocation(given.pop("by", parties.user), proofs=chain, **given)
+    return Request({"asked": asked, **{f"proof {i}": each for i, each in enumerate(chain)}}, {link: bundle})
+
+
+def test_a_good_bundle_is_taken_in(parties):
+    """What the attacks below change is a bundle that is taken in, and wakes who waits for its Task."""
+    world = World({"far": task(salt())})
+    ran, receipt = world.receipts["far"].args["ran"], world.receipts["far"].link
+    document = parties.document(waits=parties.task("add", {"await/ok": {"/": str(ran)}}, 1))
+    run = parties.ask(parties.push(document=document))["ok"]["run"]
+
+    assert parties.ask(handing(parties, world.bundle(label="z")))["ok"]["receipts"] == [receipt]
+
+    with parties.stack.client() as client:
+        assert client.run(run).wait(60)["waits"].state == "error"  # it is a text, and `add` wants numbers
+        assert client.receipts.of_tasks([ran])[0].receipt == receipt
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_on_a_bundle_is_refused(parties, attack):
+    """A token of another, for another, at another time, of another kind: whatever it is, nothing is taken in."""
+    given, (step, verdict) = ATTACKS[attack]
+
+    error = parties.refuses(handing(parties, one(**given).bundle()), "InvalidClaim")
+
+    assert f"{step}: {verdict}: " in error["message"]
+
+
+@pytest.mark.parametrize("name", WHOLE.members())
+def test_every_member_of_a_bundle_counts(parties, name):
+    """A bundle that lacks one, or in which a bit of one was turned, is taken for nothing."""
+    parties.refuses(handing(parties, WHOLE.bundle(without=[name])), "InvalidClaim")
+    turned = flipped(WHOLE.members()[name])
+    parties.refuses(handing(parties, WHOLE.bundle(instead={name: turned})), "InvalidClaim")
+
+
+def swapped_result():
+    """Return a bundle with another Result of the same Task under the service's word."""
+    world = one()
+    old = world.receipts["a"]
+    return world.bundle(instead={"13r.a": issue(W, old.args["ran"], {"ok": "else"}, {}, NOW + 5, cause=old.cause)[1]})
+
+
+def another_task():
+    """Return a bundle with a receipt of a Task that is none of the job's."""
+    world = one()
+    return world.bundle(instead=resigned(world, ran=task_link(Q.did, "/wasm/run", {"mod": ELSE}, b"")))
+
+
+def leaf_first():
+    """Return a bundle in which the service's word has its proofs the wrong way round."""
+    world = one()
+    args = world.words["a"].args
+    word = world.say("/wasm/run", args["ran"], args["rcpt"], proofs=[world.tokens["4"], world.tokens["2"]])
+    return world.bundle(instead={"13s.a": word.data})
+
+
+def stolen_nonce():
+    """Return a bundle of a worker that copied another one's pop to the nonce, and took its hand-out."""
+    stall = {"name": "w", "queues": ["ipvm.wasm"], "slots": 1}
+    theirs = inv(OTHER_WORKER, Q, "/queue/pop", stall, dlg(Q, OTHER_WORKER, Q, "/queue/pop"))
+    return one(**{"11": lambda tokens: handed(tokens, pop=theirs.link)}).bundle()
+
+
+def own_queue():
+    """Return a bundle of Mallory's own queue, which no service lets pass its signing on."""
+    world = one(queue=MALLORY)
+    world.tokens["2"] = dlg(S, Q, S, "/ucan/proxy/sign")
+    args = world.words["a"].args
+    return world.bundle(instead={"13s.a": world.say("/wasm/run", args["ran"], args["rcpt"]).data})
+
+
+@pytest.mark.parametrize("make", [swapped_result, another_task, leaf_first, stolen_nonce, own_queue])
+def test_what_was_put_together_from_good_parts_is_refused(parties, make):
+    """Every token is well signed by somebody, and what they say together is not so."""
+    parties.refuses(handing(parties, make()), "InvalidClaim")
+
+
+REQUESTS = {
+    "no bundle": (lambda p: handing(p, b"no bundle"), "Malformed"),
+    "a bundle of nothing": (lambda p: handing(p, Container.of([]).write()), "InvalidClaim"),
+    "stolen proofs": (lambda p: handing(p, WHOLE.bundle(), by=p.mallory), "InvalidAudience"),
+    "no proofs": (lambda p: handing(p, WHOLE.bundle(), chain=[]), "InvalidClaim"),
+    "a grant to pop": (
+        lambda p: handing(p, WHOLE.bundle(), chain=[delegation(p.queue, p.user.did, p.queue.did, "/queue/pop")]),
+        "ImpossibleAttenuation",
+    ),
+    "a grant to push receipts that are something else": (
+        lambda p: handing(
+            p, WHOLE.bundle(), chain=[delegation(p.queue, p.user.did, p.queue.did, "/queue/push/receiptsall")]
+        ),
+        "ImpossibleAttenuation",
+    ),
+    "without end": (lambda p: handing(p, WHOLE.bundle(), exp=None), "InvalidClaim"),
+    "text for a link": (lambda p: handing(p, WHOLE.bundle(), args={"bundle": "x"}), "MalformedArguments"),
+    "not brought": (lambda p: handing(p, WHOLE.bundle(), args={"bundle": ELSE}), "missing-block"),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_who_may_not_push_hands_nothing_over(parties, name):
+    """The request stands on the same rules as a push."""
+    make, *rules = REQUESTS[name]
+    parties.refuses(make(parties), *rules)
+
+
+def test_a_bundle_that_came_before_is_refused(parties):
+    """The same request under another id is a replay; nothing of it is taken in again."""
+    request = handing(parties, World({"x": task(salt())}).bundle(label="z"))
+    assert "ok" in parties.ask(request)
+
+    parties.refuses(request, "Replay")
+
+
+def test_a_gate_knows_what_has_been_revoked_and_a_bundle_does_not(parties):
+    """What hangs on a revoked delegation still holds offline; a gate that was told of it takes it in no more."""
+    two = dlg(S, Q, S, "/ucan/proxy/sign", nonce=b"taken back  ")
+    bundle = World({"y": task(salt())}, **{"2": two}).bundle(label="z")
+    revocation = invocation(S, S.did, "/ucan/revoke", {"revoke": cid(two.data)}, [], nonce=b"", exp=None)
+    assert "ok" in parties.ask(Request({"asked": revocation, "witness": two.data}))
+
+    error = parties.refuses(handing(parties, bundle), "Revoked")
+
+    assert error["token"] == str(two.link)
+    assert verify(bundle, REGISTRY).holds
