@@ -6,9 +6,11 @@
    server says so or is in doubt.
 
    MODE 0: a handler that can say nothing afterwards; 1: one that can look what became of the act; 2: one that can look,
-   on a world that refuses a second act under the same key.
+   on a world that gives a second act under the same key the answer of the first; 3: one that can look, on a world that
+   says no to a second, which met a condition that the first has broken.
    WRONG are mistakes that must be found: 1 an intent that lapsed is done again; 2 a fence that a server can give twice;
-   3 an intent that is not on disk; 4 an act that has not happened yet is taken for one that never will. */
+   3 an intent that is not on disk; 4 an act that has not happened yet is taken for one that never will; 5 a no to a
+   second attempt is taken for a no to the act. */
 
 #ifndef MODE
 #define MODE 1
@@ -38,6 +40,7 @@ byte epoch = 0;                    /* rises when the server loses what is not on
 byte effects = 0;                  /* what the world has counted */
 bool about[CLAIMS];                /* whether the holder of a fence may still come to act */
 byte deaths = 0;
+bool freed = false, freedOnDisk = false; /* whether another than its holder has said that it had not happened */
 
 inline dies() { atomic { (deaths < DEATHS); deaths++; about[mine] = false; goto dead } }
 
@@ -56,8 +59,8 @@ inline end(as) {
 inline act() {
   atomic {
     if
-    :: MODE == 2 && effects == 1
-    :: else -> effects++
+    :: MODE >= 2 && effects == 1 -> refused = (MODE == 3)
+    :: else -> effects++; refused = false
     fi;
     about[mine] = false;
     assert(effects <= 1)
@@ -66,9 +69,10 @@ inline act() {
 
 proctype worker() {
   byte mine = 0, seen = 0, judged = 0, delivery = 0;
+  bool follows = false, refused = false;
 
 again:
-  atomic { mine = 0; judged = 0; seen = 0 }
+  atomic { mine = 0; judged = 0; seen = 0; follows = false; refused = false }
   if
   :: delivery == DELIVERIES -> goto over
   :: delivery < DELIVERIES -> delivery++
@@ -83,7 +87,8 @@ claim:
     :: free && claims < CLAIMS - 1 ->
          claims++;
          mine = (WRONG == 2 -> claims - epoch : claims);   /* a number that the server counts twice */
-         fence = mine; about[mine] = true; state = claimed; lapsed = false; seen = epoch
+         fence = mine; about[mine] = true; state = claimed; lapsed = false; seen = epoch;
+         follows = freed
     :: free && claims == CLAIMS - 1 -> goto over           /* enough of them */
     fi
   }
@@ -98,7 +103,8 @@ claim:
   atomic {                                                 /* WAITAOF: it is on disk, or the connection is lost */
     if
     :: WRONG == 3 -> skip
-    :: WRONG != 3 && seen == epoch -> onDisk = state; fenceOnDisk = fence; claimsOnDisk = claims
+    :: WRONG != 3 && seen == epoch -> onDisk = state; fenceOnDisk = fence; claimsOnDisk = claims;
+         freedOnDisk = freed
     :: WRONG != 3 && seen != epoch -> about[mine] = false; goto retreat
     fi
   }
@@ -111,8 +117,11 @@ claim:
   act();
   if :: dies() :: skip fi;
   if
-  :: true -> end(done); goto again
-  :: true -> end(doubt); judged = mine; goto judge                /* the answer was lost */
+  :: !refused -> end(done); goto again
+  :: !refused || follows && WRONG != 5 -> end(doubt); judged = mine; goto judge  /* the answer was lost, or is a no */
+  :: refused && (!follows || WRONG == 5) -> atomic {              /* it ends as: it has not happened */
+       assert(!(fence == mine && (state == intended || state == doubt || state == notdone)))
+     }; goto again
   fi;
 retreat:
   end(notdone);
@@ -124,7 +133,7 @@ judge:
     :: MODE != 0 && state == doubt && fence == judged && effects == 1 -> state = done; goto again
     :: MODE != 0 && state == doubt && fence == judged && effects == 0 ->
          if
-         :: MODE == 2 || WRONG == 4 -> state = notdone; goto claim
+         :: MODE >= 2 || WRONG == 4 -> state = notdone; freed = true; goto claim
          :: else -> goto again
          fi
     fi
@@ -140,8 +149,9 @@ proctype server() {
   byte losses = 0;
   do
   :: atomic { held && !lapsed -> lapsed = true }
-  :: atomic { onDisk != state || fenceOnDisk != fence -> onDisk = state; fenceOnDisk = fence; claimsOnDisk = claims }
-  :: atomic { losses < LOSSES -> losses++; epoch++; state = onDisk; fence = fenceOnDisk }
+  :: atomic { onDisk != state || fenceOnDisk != fence -> onDisk = state; fenceOnDisk = fence; claimsOnDisk = claims;
+              freedOnDisk = freed }
+  :: atomic { losses < LOSSES -> losses++; epoch++; state = onDisk; fence = fenceOnDisk; freed = freedOnDisk }
   :: timeout -> break
   od
 }
@@ -150,7 +160,7 @@ proctype server() {
 proctype operator() {
   do
   :: atomic { state == doubt && effects == 1 -> state = done }
-  :: atomic { state == doubt && effects == 0 && !about[fence] -> state = notdone }
+  :: atomic { state == doubt && effects == 0 && !about[fence] -> state = notdone; freed = true }
   :: timeout -> break
   od
 }
@@ -158,7 +168,7 @@ proctype operator() {
 /* If it was done, the server says so or is in doubt. (Where the world refuses a second, it may be done once more.) */
 proctype monitor() {
   do
-  :: atomic { MODE != 2 && effects == 1 && (state == none || state == claimed || state == notdone) -> assert(false) }
+  :: atomic { MODE < 2 && effects == 1 && (state == none || state == claimed || state == notdone) -> assert(false) }
   :: timeout -> break
   od
 }

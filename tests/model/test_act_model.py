@@ -35,7 +35,7 @@ def explore(directory: Path, **constants: int) -> tuple[int, int]:
     return int(errors[1]), int(states[1])
 
 
-@pytest.mark.parametrize("mode", [0, 1, 2])
+@pytest.mark.parametrize("mode", [0, 1, 2, 3])
 def test_an_act_is_done_at_most_once_and_never_lost_without_a_doubt(tmp_path, mode):
     """Whatever dies, sleeps, lapses or is lost: no state breaks what docs/exactly-once.md promises."""
     errors, states = explore(tmp_path, MODE=mode)
@@ -48,5 +48,12 @@ def test_an_act_is_done_at_most_once_and_never_lost_without_a_doubt(tmp_path, mo
 def test_the_model_finds_mistakes(tmp_path, mistake):
     """A protocol with one step left out is refuted, so that a search without errors says something."""
     errors, _ = explore(tmp_path, MODE=1, WRONG=mistake)
+
+    assert errors == 1
+
+
+def test_the_model_finds_a_refusal_that_is_the_acts_own_doing(tmp_path):
+    """A second attempt that is refused because the first has come after all must not end as if nothing had happened."""
+    errors, _ = explore(tmp_path, MODE=3, WRONG=5)
 
     assert errors == 1
