@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ipvm_queue.crypto import is_sealed
 from ipvm_queue.errors import UnavailableError, UsageError, WaitTimeoutError, WrongKeyError
 from ipvm_queue.ipld import Link, decode
+from ipvm_queue.queue.pause import collector_paused
 from ipvm_queue.ucan import read
 from ipvm_queue.ucan.secret import VEIL, open_outcome, open_result, veil
 
@@ -227,6 +228,7 @@ class Run:
 
     def wait(self, timeout: float | None = None) -> Run:
         """Return when the run is over; raises what `events` raises."""
+        self._labels()  # while there is nothing else to do
         for _ in self._progress(timeout):
             pass
         return self
@@ -290,10 +292,14 @@ class Run:
 
     def __getitem__(self, label: str) -> TaskResult:
         """Return a task by its label; raises `UsageError` for a label that the job does not have."""
-        number = self.plan.labels.get(label)
+        number = self._labels().get(label)
         if number is None:
             raise UsageError(f"run {self.id} has no task {label!r}", hint="ipvm run show lists them")
         return self._results([number])[0]
+
+    def _labels(self) -> dict[str, int]:
+        with collector_paused():
+            return self.plan.labels
 
     def results(self) -> dict[str, TaskResult]:
         """Return all tasks by label, in plan order."""

@@ -143,4 +143,4 @@ def _wasm_tasks(workflow: Workflow) -> list[Task]:
 
 
 def _fault(task: Task, code: str, message: str, hint: str | None = None) -> Fault:
-    return Fault(code, message, path=task.path, line=task.line, column=task.column, hint=hint)
+    return Fault(code, message, path=task.path, hint=hint)

@@ -22,14 +22,16 @@ def check(value: Value, *, max_depth: int = MAX_DEPTH) -> None:
         below: list[Value] = []
         for item in level:
             kind = type(item)
-            if kind is dict:
-                for key in item:
-                    _check_key(key)
+            if kind is str:
+                if not item.isascii():
+                    _check_text(item)
+            elif kind is dict:
+                _check_keys(item)
                 below.extend(item.values())
             elif kind is list:
                 below.extend(item)
             elif kind not in _PLAIN:
-                _check_scalar(item)
+                _check_number(item)
         if not below:
             return
         level = below
@@ -47,16 +49,16 @@ def check_depth(value: Value, *, max_depth: int = MAX_DEPTH) -> None:
         raise LimitError(f"nested more than {max_depth} deep")
 
 
-def _check_key(key: object) -> None:
-    if type(key) is not str:
-        raise CodecError(f"an IPLD map has only text keys, not {type(key).__name__}")
-    _check_text(key)
+def _check_keys(item: dict[Any, Value]) -> None:
+    for key in item:
+        if type(key) is not str:
+            raise CodecError(f"an IPLD map has only text keys, not {type(key).__name__}")
+        if not key.isascii():
+            _check_text(key)
 
 
-def _check_scalar(item: object) -> None:
-    if type(item) is str:
-        _check_text(item)
-    elif type(item) is int:
+def _check_number(item: object) -> None:
+    if type(item) is int:
         if not -_INT_LIMIT <= item < _INT_LIMIT:
             raise CodecError("an integer does not fit in 64 bits")
     elif type(item) is float:
@@ -67,8 +69,7 @@ def _check_scalar(item: object) -> None:
 
 
 def _check_text(text: str) -> None:
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise CodecError(f"text with a lone surrogate at {error.start} is not Unicode") from error
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CodecError(f"text with a lone surrogate at {error.start} is not Unicode") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.crypto import check_recipient
 from ipvm_queue.errors import DocumentError, Fault
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ipld import Link, Value
     from ipvm_queue.workflow.model import Branch, Task, Workflow
+
+
+_WALKED: Final = frozenset((Promise, list, dict))
 
 
 class _Address(NamedTuple):
@@ -52,18 +55,20 @@ class _Edges:
         return True
 
     def _connect(self) -> None:
-        self.inputs = {
-            label: list(dict.fromkeys(target for promise in promises if (target := self._target(promise)) is not None))
-            for label, promises in self._promises.items()
-        }
+        self.inputs = {label: self._targets(promises) for label, promises in self._promises.items()}
         self.before = {
             label: list(dict.fromkeys([*inputs, *(source for source, _ in self.when[label])]))
+            if self.when[label]
+            else inputs
             for label, inputs in self.inputs.items()
         }
 
     def awaits(self, label: str) -> list[Link]:
         """Return the Tasks of other runs that a task waits for."""
-        tasks = (promise.task for promise in self._promises[label])
+        promises = self._promises[label]
+        if not promises:
+            return []
+        tasks = (promise.task for promise in promises)
         return list(dict.fromkeys(task for task in tasks if task is not None and task not in self._by_task))
 
     def handled(self) -> set[str]:
@@ -74,6 +79,10 @@ class _Edges:
             for promise in promises
             if promise.branch != "ok" and (target := self._target(promise)) is not None
         }
+
+    def _targets(self, promises: list[Promise]) -> list[str]:
+        found = map(self._target, promises)
+        return list(dict.fromkeys(target for target in found if target is not None)) if promises else []
 
     def _target(self, promise: Promise) -> str | None:
         return promise.label if promise.task is None else self._by_task.get(promise.task)
@@ -140,19 +149,16 @@ def compile_plan(
     bounds: dict[Bounds, int] = {}
 
     def node(label: str, task: Task, address: _Address) -> Node:
-        return Node(
-            label=label,
-            command=address.command,
-            args=address.args,
-            nonce=address.nonce,
-            task=address.task,
-            bounds=bounds.setdefault(_bounds(task.config), len(bounds)),
-            queue=queues[_queue(task)],
-            inputs=[[numbers[source], addresses[source].task] for source in edges.inputs[label]],
-            when=[[numbers[source], branch] for source, branch in edges.when[label]]
-            + ([[commit, "ok"]] if label in held else []),
-            awaits=edges.awaits(label),
-            targets=targets[label],
+        when = [[numbers[source], branch] for source, branch in edges.when[label]]
+        return Node(  # by position: there are many of them
+            label,
+            *address,
+            bounds.setdefault(_bounds(task.config), len(bounds)),
+            queues[_queue(task)],
+            [[numbers[source], addresses[source].task] for source in edges.inputs[label]],
+            [*when, [commit, "ok"]] if label in held else when,
+            edges.awaits(label),
+            targets[label],
             handled=label in handled or bool(task.on_error),
             risk=SAFETIES.index(classes[label]),
             act=_act(service, document, label, address) if label in wobbly else None,
@@ -271,14 +277,15 @@ def _order(edges: _Edges) -> list[str]:
 
 
 def _address(task: Task, nonce: bytes, subject: str, service: str, addresses: dict[str, _Address]) -> _Address:
-    def place(value: Value | Promise) -> Value:
-        if isinstance(value, Promise):
+    def place(value: Any) -> Value:
+        kind = type(value)
+        if kind is Promise:
             target = value.task if value.label is None else addresses[value.label].task
-            return form(value.branch, target, value.out)  # type: ignore[arg-type]
-        if isinstance(value, list):
-            return [place(item) for item in value]
-        if isinstance(value, dict):
-            return {key: place(item) for key, item in value.items()}
+            return form(value.branch, target, value.out)
+        if kind is list:
+            return [place(item) if type(item) in _WALKED else item for item in value]
+        if kind is dict:
+            return {key: place(item) if type(item) in _WALKED else item for key, item in value.items()}
         return value
 
     if task.kind == "wasm":
@@ -296,11 +303,12 @@ def _promises(task: Task) -> list[Promise]:
     found: list[Promise] = []
     pending: list[Any] = [task.resource, task.func, task.args]
     for value in pending:  # it grows while it is walked
-        if isinstance(value, Promise):
+        kind = type(value)
+        if kind is Promise:
             found.append(value)
-        elif isinstance(value, list):
+        elif kind is list:
             pending.extend(value)
-        elif isinstance(value, dict):
+        elif kind is dict:
             pending.extend(value.values())
     return found
 

@@ -11,7 +11,7 @@ from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import DocumentError, IpvmError, RefusedError
-from ipvm_queue.ipld import Link, encode
+from ipvm_queue.ipld import Link, encode_own
 from ipvm_queue.queue.accept import accept_push
 from ipvm_queue.queue.let_in import LetIn, run_of, write_answer
 from ipvm_queue.queue.push import Admission, Filed
@@ -127,7 +127,7 @@ class Intake:
             raise InvalidSignatureError(
                 f"the job is not signed by {accepted.job.iss}, who has it run", token=accepted.job.link
             )
-        if encode(to_document(workflow)) != document:
+        if encode_own(to_document(workflow)) != document:
             raise MalformedError("the job is not the DAG-CBOR of {header, jobs, signature}", token=accepted.job.link)
         return workflow
 

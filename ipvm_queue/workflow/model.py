@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 Branch: TypeAlias = Literal["ok", "error", "*"]
 
+_NO_META: Final[Mapping[str, Value]] = MappingProxyType({})
 DEFAULT_TIME: Final = 300.0
 DEFAULT_MEMORY: Final = 64 * 1024 * 1024
 DEFAULT_GAS: Final = 10_000_000
@@ -44,8 +46,7 @@ class Config:
     check: Value = "attestation"
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One labelled job: a Wasm call, or an effect.
 
     `resource` is the `with` (a Link for Wasm, a URI for an effect, a Promise for either), `ability` the `do`
@@ -59,17 +60,15 @@ class Task:
     resource: Link | str | Promise
     ability: str
     func: str | Promise | None = None
-    args: Value = field(default_factory=list)
+    args: Value = ()
     nonce: bytes | None = None
     config: Config = Config()
     on_success: tuple[str, ...] = ()
     on_error: tuple[str, ...] = ()
     public: bool | None = None
     force: bool = False
-    meta: Mapping[str, Value] = field(default_factory=dict)
-    path: str = field(default="", compare=False)
-    line: int | None = field(default=None, compare=False)
-    column: int | None = field(default=None, compare=False)
+    meta: Mapping[str, Value] = _NO_META
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.crypto import Signer, principal, suite_of_header
 from ipvm_queue.errors import CodecError, SignatureError
-from ipvm_queue.ipld import Value, encode
+from ipvm_queue.ipld import Value, encode, encode_own
 from ipvm_queue.workflow.fields import MAX_DID, VERSION, WASM_TYPES
 from ipvm_queue.workflow.model import Signature, Task, Workflow
 
@@ -63,7 +63,7 @@ def check_signature(body: Value, signature: Value) -> Signature:
     raw = signature[_HEADER_BYTES:]
     try:
         suite_of_did, key = principal(requestor)
-        good = suite_of_did is suite and suite.verifies(key, raw, encode(body))
+        good = suite_of_did is suite and suite.verifies(key, raw, encode_own(body))
     except CodecError as error:
         raise SignatureError(error.message, path="header.requestor", hint=error.hint) from error
     if not good:
@@ -97,7 +97,7 @@ def bind(workflow: Workflow, modules: Mapping[str, Link]) -> Workflow:
 
 def _bind_task(task: Task, modules: Mapping[str, Link]) -> Task:
     if task.kind == "wasm" and type(task.resource) is str and task.resource in modules:
-        return replace(task, resource=modules[task.resource])
+        return task._replace(resource=modules[task.resource])
     return task
 
 
@@ -119,9 +119,9 @@ def name_functions(workflow: Workflow, chosen: Mapping[str, str], catch: str | N
     What is signed then says which function it means. A signed workflow is returned with its tasks changed alone.
     """
     tasks = {
-        label: replace(task, func=chosen[label]) if label in chosen else task for label, task in workflow.tasks.items()
+        label: task._replace(func=chosen[label]) if label in chosen else task for label, task in workflow.tasks.items()
     }
-    handler = replace(workflow.catch, func=catch) if workflow.catch is not None and catch else workflow.catch
+    handler = workflow.catch._replace(func=catch) if workflow.catch is not None and catch else workflow.catch
     changed = replace(workflow, tasks=tasks, catch=handler)
     if workflow.signature is not None:
         return changed

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A parsed document: its value, its text if it was JSON, and whether a map in it names a key twice."""
+    """A parsed document: its value, its text if it was JSON, and whether a map in it names a key twice.
+
+    It `is_fit` where the codec that read it has refused whatever is not IPLD or too deep.
+    """
 
     name: str
     value: Value
     text: str | None = None
     repeats: bool = False
+    is_fit: bool = False
 
 
 def parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimits) -> Source:
@@ -54,6 +58,8 @@ def parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimit
 
 def check_fit(source: Source, limits: DocumentLimits) -> None:
     """Raise `DocumentError` unless the value is IPLD and not too deep: `too-deep`, `bad-cid`, `not-finite`, …."""
+    if source.is_fit:
+        return
     try:
         check(source.value, max_depth=limits.depth)
     except LimitError as error:
@@ -68,7 +74,7 @@ def check_fit(source: Source, limits: DocumentLimits) -> None:
 
 def _parse_cbor(data: bytes, name: str, limits: DocumentLimits) -> Source:
     try:
-        return Source(name, decode(data, max_bytes=limits.size, max_depth=limits.depth))
+        return Source(name, decode(data, max_bytes=limits.size, max_depth=limits.depth), is_fit=True)
     except LimitError as error:
         _refuse("too-deep", error.message, name)
     except CodecError as error:

@@ -82,7 +82,5 @@ def unforced(task: Task) -> Fault:
         "private",
         f"job {task.label!r} would publish the result of {task.ability}, which is private by nature",
         path=task.path,
-        line=task.line,
-        column=task.column,
         hint='where that is meant, say "public": true and "force": true',
     )

@@ -50,15 +50,43 @@ for i = 1, tonumber(argument()) do
   given[i], nodes[i] = each, each.node
 end
 local claims = #nodes > 0 and redis.call('HMGET', RUN .. ':claims', unpack(nodes)) or {}
+local earlier = #nodes > 0 and redis.call('HMGET', RUN .. ':settled', unpack(nodes)) or {}
+
+-- How many predecessors of the nodes that are told have settled: read at once, counted here, written at once.
+local arrived, counted = {}, {}
+do
+  local asked = {}
+  for _, each in ipairs(given) do
+    for _, target in ipairs(each.targets) do
+      if target[2] > 1 and not arrived[target[1]] then
+        arrived[target[1]] = 0
+        asked[#asked + 1] = target[1]
+      end
+    end
+  end
+  for first = 1, #asked, 1000 do
+    local last = math.min(first + 999, #asked)
+    for i, count in ipairs(redis.call('HMGET', RUN .. ':arrived', unpack(asked, first, last))) do
+      arrived[asked[first + i - 1]] = tonumber(count or '0')
+    end
+  end
+end
+local function arrive(node)
+  arrived[node] = arrived[node] + 1
+  counted[node] = true
+  return arrived[node]
+end
 
 -- A node that ran ahead counts only if this step, or its owner before, released it: where the lease on the head of its
 -- chain was lost, it may hold values that no receipt has.
-local released, told, gone, saved, landed, failures, over, free = {}, {}, {}, {}, {}, 0, {}, {}
+local released, told, gone, records, saved, landed, failures, over, free = {}, {}, {}, {}, {}, {}, 0, {}, {}
 for i, each in ipairs(given) do
   local owned = claims[i] == mine or (each.how == 'ahead' and free[each.node])
-  if owned and redis.call('HSETNX', RUN .. ':settled', each.node, each.record) == 1 then
+  if owned and not earlier[i] and not over[each.node] then
     gone[#gone + 1] = each.node
     over[each.node] = true
+    records[#records + 1] = each.node
+    records[#records + 1] = each.record
     local flag = string.sub(each.record, 37, 37)
     told[#told + 1] = each.node .. ' ' .. flag
     if flag == 'i' then redis.call('HSET', RUN, 'doubt', 1) end
@@ -95,7 +123,7 @@ for i, each in ipairs(given) do
     end
     for _, target in ipairs(each.targets) do
       local node, waits, where = unpack(target)
-      if waits == 1 or redis.call('HINCRBY', RUN .. ':arrived', node, 1) == waits then
+      if waits == 1 or arrive(node) == waits then
         free[node] = true
         if ahead[node] then
           kept[#kept + 1] = node
@@ -113,6 +141,15 @@ end
 
 local done = #gone
 if done > 0 then
+  redis.call('HSET', RUN .. ':settled', unpack(records))
+  local counts = {}
+  for node in pairs(counted) do
+    counts[#counts + 1] = node
+    counts[#counts + 1] = arrived[node]
+  end
+  for first = 1, #counts, 1000 do
+    redis.call('HSET', RUN .. ':arrived', unpack(counts, first, math.min(first + 999, #counts)))
+  end
   if #saved > 0 then
     redis.call('MSET', unpack(saved))
     if ttl > 0 then

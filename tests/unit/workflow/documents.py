@@ -22,6 +22,11 @@ def effect(ability: str = "crud/read", uri: str = "dns://example.com?TYPE=TXT", 
     return {"type": "ipvm/effect", "with": uri, "do": ability, **fields}
 
 
+def unplaced(workflow):
+    """Return the tasks of a workflow without the places in which they stood."""
+    return {label: task._replace(path="") for label, task in workflow.tasks.items()}
+
+
 def read_json(document: Any, **limits: int) -> Any:
     """Read a document written as JSON text."""
     return read(json.dumps(document), limits=DocumentLimits(**limits))
