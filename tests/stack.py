@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -127,6 +128,15 @@ class Stack:
 
     def _redis_has(self, name: str) -> bool:
         return bool(self.redis.hexists(f"{{ipvm:{self.settings.queue}}}:workers", f"{name}@tests"))
+
+    def control(self, name: str, *words: str) -> None:
+        """Tell a worker something, by Celery's remote control: `cancel_consumer`, `add_consumer`, …."""
+        command = [sys.executable, "-m", "celery", "-A", "workers.wasm", "control", "-d", f"{name}@tests", *words]
+        subprocess.run(command, cwd=ROOT, env=self.environment(), check=True, capture_output=True)
+
+    def told(self, name: str, what: str) -> list[str]:
+        """Return the lines of a process's log that say something."""
+        return [line for line in self.groups[name].log.read_text(errors="replace").splitlines() if what in line]
 
     def kill(self, name: str) -> None:
         """Kill a group at once, as a power cut would."""

@@ -112,14 +112,18 @@ class Shift:
         except UcanError as error:
             _log.warning("a run's authority does not hold", run=self._run, rule=error.name, reason=error.message)
             tools.runs.cancel(self._run, f"{error.name}: {error.message}")
+            self._give_back(grant)
             return False
         except NotHandedError as error:
             _log.warning("a run is left to other workers", run=self._run, reason=str(error))
-            with self._lock:
-                self._settle(want=0, back=[(number, []) for number, _ in grant.nodes])
+            self._give_back(grant)
             sleep(_RESPITE)  # so that others come to it first
             return False
         return True
+
+    def _give_back(self, grant: Grant) -> None:
+        with self._lock:
+            self._settle(want=0, back=[(number, []) for number, _ in grant.nodes])
 
     def _want(self) -> int:
         if self._plan.queues[self._queue] == EFFECT_QUEUE:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from time import time
 from typing import NamedTuple
 
 import pytest
 from modules import numbers, salt
-from stack import ROOT
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
@@ -61,29 +58,18 @@ def forge(stack, run) -> Forged:
     return Forged(plan, row[4])
 
 
-def control(stack, *words):
-    """Have the worker consume something, or no more."""
-    command = [sys.executable, "-m", "celery", "-A", "workers.wasm", "control", "-d", "w@tests", *words]
-    subprocess.run(command, cwd=ROOT, env=stack.environment(), check=True, capture_output=True)
-
-
-def told(stack, name, what):
-    """Return the lines of a log that say something."""
-    return [line for line in stack.groups[name].log.read_text(errors="replace").splitlines() if what in line]
-
-
 @pytest.mark.parametrize("handed", ["with the push", "when asked for"])
 def test_a_plan_that_the_queue_has_not_made_is_refused(queue, handed):
     """Nothing of it runs, the run ends and says why, once; with its own plan it goes on."""
     stack, client = queue
     if handed == "with the push":
         stack.start_worker("w", "-P", "solo")
-        control(stack, "cancel_consumer", "ipvm.wasm")
+        stack.control("w", "cancel_consumer", "ipvm.wasm")
     going = submit(client)
     assert stack.redis.hlen(KEYS.handed(going.id)) == (handed == "with the push")
     forged = forge(stack, going)
     if handed == "with the push":
-        control(stack, "add_consumer", "ipvm.wasm")
+        stack.control("w", "add_consumer", "ipvm.wasm")
     else:
         stack.start_worker("w", "-P", "solo")
 
@@ -91,7 +77,7 @@ def test_a_plan_that_the_queue_has_not_made_is_refused(queue, handed):
 
     assert (going.status, going.reason.partition(":")[0]) == ("cancelled", "InvalidClaim")
     assert f"the plan {going.plan.link} of this job, not {forged.plan}" in going.reason
-    assert len(told(stack, "w", "authority does not hold")) == 1
+    assert len(stack.told("w", "authority does not hold")) == 1
     assert client.receipts.of_tasks([forged.task, going["a"].task]) == [None, None]
     assert not stack.redis.exists(f"{KEYS.run(going.id)}:settled")
     going.resume()
@@ -134,5 +120,5 @@ def test_a_run_is_handed_out_by_the_queue_s_own_word(queue):
         assert (name, going.status, going.reason.partition(":")[0]) == (name, "cancelled", rule)
         assert client.receipts.of_tasks([forged.task, going["a"].task]) == [None, None]
         assert stack.redis.hlen(KEYS.handed(going.id)) == 0
-    assert len(told(stack, "gate", "refused")) == len(FORGERIES)
+    assert len(stack.told("gate", "refused")) == len(FORGERIES)
     assert submit(client).wait(60).status == "ok"

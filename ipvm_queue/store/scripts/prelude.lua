@@ -129,15 +129,16 @@ local function split(text)
   return parts
 end
 
--- Put nodes whose lease is over back among the ready; `points` count against them.
+-- Put nodes whose lease is over back among the ready; `points` count against them. Of a run that is over they are let go.
 local function put_back(run, id, nodes, points)
-  local queues = {}
+  if #nodes == 0 then return end
+  local queues, goes_on = {}, redis.call('HGET', run, 'state') == 'running'
   for _, node in ipairs(nodes) do
     local q = string.sub(redis.call('HGET', run .. ':claims', node) or '0|', 1, 1)
     redis.call('ZREM', run .. ':leases', node)
     redis.call('HDEL', run .. ':claims', node)
     if points > 0 then redis.call('HINCRBY', run .. ':deaths', node, points) end
-    if redis.call('HEXISTS', run .. ':settled', node) == 0 then
+    if goes_on and redis.call('HEXISTS', run .. ':settled', node) == 0 then
       redis.call('ZADD', run .. ':ready:' .. q, node, node)
       queues[q] = true
     end
