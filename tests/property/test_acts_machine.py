@@ -45,7 +45,7 @@ def machine(broker):
             self.receipts = {}
             self.steps = {}  # (owner, act, fence) -> how far its holder has come
             self.waiting = set()
-            self.freed = set()
+            self.freed = set()  # the acts of which another than their holder has said that they had not happened
 
         def _lease(self, owner):
             """Open a run whose one node is leased to an owner, as a redelivery or a second submission does."""
@@ -74,9 +74,8 @@ def machine(broker):
             claim = guard.claim(Wanted(act, run, 0, 0, [TASK], "about", "label", "zone"), owner)
             if claim.verdict == "run":
                 assert act not in self.receipts
-                assert not self.effects[act] or self.effects[act][-1] in self.freed, (
-                    "what may have been done was claimed"
-                )
+                assert not self.effects[act], "what may have been done was claimed"
+                assert claim.judged == (act in self.freed)
                 assert all(fence != claim.fence for _, _, fence in self.steps)
                 self.steps[owner, act, claim.fence] = "claimed"
             elif claim.verdict == "done":
@@ -170,7 +169,9 @@ def machine(broker):
                 if counts is not None:
                     assert self.receipts.setdefault(act, counts) == counts
             elif not any(key[1:] == (act, found.fence) and stage == "intended" for key, stage in self.steps.items()):
-                assert guard.not_done(act, found.fence, "nobody did", judged=True) == (found.state == "in-doubt")
+                freed = guard.not_done(act, found.fence, "nobody did", judged=True)
+                assert freed == (found.state == "in-doubt")
+                self.freed |= {act} if freed else set()
 
         @invariant()
         def the_server_knows_or_doubts(self):
