@@ -12,7 +12,7 @@ from modules import numbers, salt
 from ipvm_queue.crypto import Signer, load_signer
 from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.store import Keys
-from ipvm_queue.ucan import Container, Receipt, issue, read
+from ipvm_queue.ucan import Container, Invocation, Receipt, issue, read
 
 pytestmark = pytest.mark.integration
 
@@ -88,9 +88,9 @@ class Papers(NamedTuple):
 
 
 def another_s_work(papers):
-    """Have the job run in the name of Mallory, to whom nobody has granted anything."""
+    """Have the job run in the name of Mallory, under what was granted to the user."""
     mallory, service = Signer.generate(), papers.fields[b"service"].decode()
-    proofs = [data for data in papers.tokens.values() if b"ucan/dlg@" in data][-1:]
+    proofs = [papers.tokens[link] for link in Invocation.parse(papers.eight()).prf]
     papers.ask(invocation(mallory, service, "/ipvm/run", {"job": Link(papers.fields[b"doc"])}, proofs))
 
 
