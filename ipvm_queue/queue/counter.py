@@ -170,11 +170,12 @@ class Counter:
             raise UnavailableError(f"the answer is not signed as it should be: {error.message}") from error
         if not is_same(receipt.issuer, self.queue):
             raise UnavailableError(f"the answer is {receipt.issuer}'s, not the queue's, {self.queue}")
+        own = receipt.ran == asked.invocation.task
         match receipt.out:
-            case {"error": {"message": str() as message, **fields}}:
+            case {"error": {"message": str() as message, **fields}} if own or receipt.ran == requests.NO_REQUEST:
                 hint = fields.get("hint")
                 more = {str(name): value for name, value in fields.items() if name not in ("code", "hint")}
                 raise RefusedError(message, hint=str(hint) if hint else None, **more)
-            case {"ok": dict() as found} if receipt.ran == asked.invocation.task:
+            case {"ok": dict() as found} if own:
                 return found
         raise UnavailableError("the answer is to another request")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ipvm_queue.ipld import Link
 from ipvm_queue.ucan import Container, Invocation
 
 if TYPE_CHECKING:
     from ipvm_queue.crypto import Signer
-    from ipvm_queue.ipld import Link, Value
+    from ipvm_queue.ipld import Value
     from ipvm_queue.queue.proofs import Proofs
 
 RUN: Final = "/ipvm/run"
@@ -23,6 +24,7 @@ RECEIPTS: Final = PUSH + "/receipts"
 EXCHANGE: Final = "/queue/exchange"
 PROXY_SIGN: Final = "/ucan/proxy/sign"
 GATE_QUEUE: Final = "ipvm.gate"  # the Celery queue that gates are known by; nothing is sent to it
+NO_REQUEST: Final = Link.of(b"")  # what an answer names to something in which no request is found
 SECONDS: Final = 300  # how long a request is good, beside the difference of clocks
 
 

@@ -13,7 +13,7 @@ from ipvm_queue.errors import CodecError, IpvmError, MissingBlockError, Unavaila
 from ipvm_queue.ipld import Link
 from ipvm_queue.observe import logger
 from ipvm_queue.queue.accept import Brought, Moment, find_request, read_tokens
-from ipvm_queue.queue.requests import PUSH
+from ipvm_queue.queue.requests import NO_REQUEST, PUSH
 from ipvm_queue.store.inbox import CONTAINER, MAX_CONTAINER
 from ipvm_queue.ucan import MalformedError, UcanError, issue
 from ipvm_queue.ucan.revocation import REVOKE
@@ -118,7 +118,7 @@ class Round:
         else:
             out = {"code": "internal", "rule": "internal", "message": "the gate failed; its log says why"}
             _log.error("a request could not be handled", request=request, token=token, exc_info=error)
-        self.answers[request] = self._said(Link.of(b"") if asked is None else asked.task, {"error": out})
+        self.answers[request] = self._said(NO_REQUEST if asked is None else asked.task, {"error": out})
 
     def _said(self, ran: Link, out: dict[str, Value]) -> bytes:
         return issue(self._signer, ran, out, {}, int(time()))[1]
