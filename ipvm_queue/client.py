@@ -221,7 +221,7 @@ class Client:
             if header.invocation is None or header.grants is None:
                 raise UsageError(f"run {run} came through no gate: nothing says its receipts in a service's name")
             asked = Asked(header.invocation, header.grants)
-        return export(receipts, self.blocks, self._runs.attestation, asked)
+        return export(receipts, self.blocks, self._runs, asked)
 
     def hand_over(self, bundle: bytes) -> list[Link]:
         """Have the queue take in what a bundle of another queue proves, for tasks that await it; return the receipts.

@@ -13,7 +13,7 @@ from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.ucan.token import DELEGATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 
 class Blocks(Protocol):
@@ -21,6 +21,16 @@ class Blocks(Protocol):
 
     def get(self, cid: Link) -> bytes:
         """Return a block's bytes; raises `MissingBlockError`."""
+
+
+class Words(Protocol):
+    """What a store has been told beside a receipt."""
+
+    def attestation(self, receipt: Link) -> Link | None:
+        """Return the CID of the token (13s) that says a receipt in the service's name."""
+
+    def delegations(self, receipt: Link) -> Link | None:
+        """Return the CID of the container of delegations that a receipt of another queue came with."""
 
 
 class Asked(NamedTuple):
@@ -33,16 +43,16 @@ class Asked(NamedTuple):
 def export(
     receipts: Iterable[Link],
     blocks: Blocks,
-    attestation: Callable[[Link], Link | None],
+    words: Words,
     asked: Asked | None = None,
 ) -> bytes:
     """Return the bundle of some receipts, and of those that they rest on, as a container.
 
-    `attestation` gives the CID of the token (13s) that says a receipt in the service's name; `asked` is the job that
-    they are the answer to, where another job's receipts stand in for its own. Raises `UsageError` for a receipt of a
-    run that came through no gate, `MissingBlockError` where something has lapsed, `LimitError` for a bundle too large.
+    `asked` is the job that they are the answer to, where another job's receipts stand in for its own. Raises
+    `UsageError` for a receipt of a run that came through no gate, `MissingBlockError` where something has lapsed,
+    `LimitError` for a bundle too large.
     """
-    gathering = _Gathering(blocks, attestation)
+    gathering = _Gathering(blocks, words)
     ahead = list(receipts)
     for link in ahead:  # it grows while it is walked
         if link not in gathering.members:
@@ -53,16 +63,18 @@ def export(
 
 
 class _Gathering:
-    def __init__(self, blocks: Blocks, attestation: Callable[[Link], Link | None]) -> None:
+    def __init__(self, blocks: Blocks, words: Words) -> None:
         self.members: dict[Link, bytes] = {}
         self._blocks = blocks
-        self._attestation = attestation
+        self._words = words
+        self._lets: Mapping[Link, bytes] = {}
         self._size = 0
 
     def receipt(self, link: Link) -> list[Link]:
         """Take a receipt in with what it hangs on; return those that it rests on."""
         receipt = read(self._take(link), trusted=True)
-        said = self._attestation(link)
+        said, lets = self._words.attestation(link), self._words.delegations(link)
+        self._lets = {} if lets is None else self._read(lets)
         if said is None or receipt.cause is None:
             raise UsageError(
                 f"the receipt {link} is of a run that came through no gate: nothing says it in a service's name",
@@ -99,6 +111,9 @@ class _Gathering:
                 if about is None or is_same(about, subject):
                     self._add(link, data)
 
+    def _read(self, container: Link) -> Mapping[Link, bytes]:
+        return Container.read(self._blocks.get(container), max_bytes=MAX_BYTES, max_tokens=MAX_MEMBERS).tokens
+
     def _hand_out(self, link: Link) -> None:
         receipt = read(self._take(link), trusted=True)
         match receipt.out, receipt.meta.get("sent"):
@@ -113,7 +128,10 @@ class _Gathering:
             self.sent(container, wanted)
         except MissingBlockError:  # of another queue's receipt the members are here, each by itself
             for link in wanted:
-                self._document(self._invocation(link))
+                invocation = self._invocation(link)
+                if "job" in invocation.args:
+                    self._document(invocation)
+                    self._add_all(self._lets, invocation.sub)
 
     def _invocation(self, link: Link) -> Invocation:
         found = Invocation.parse(self._take(link))

@@ -10,14 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import IpvmError
+from ipvm_queue.ipld import Link
 from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.export import export
+from ipvm_queue.queue.proofs import Proofs
 from ipvm_queue.ucan import Container, InvalidClaimError, RevokedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from ipvm_queue.ipld import Link
     from ipvm_queue.queue.recompute import Registry
     from ipvm_queue.queue.verdict import Finding
     from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns
@@ -77,10 +78,11 @@ class Foreign:
 
         All that they hang on is kept, too: what comes to rest on them can be exported in its turn.
         """
-        self._blocks.put_many(proved.members)
+        lets = Container.of(each.data for each in Proofs(proved.members).delegations).write()
+        self._blocks.put_many({**proved.members, Link.of(lets): lets})
         for found in proved.findings:
             if found.word is not None:
-                self._runs.receive(found.receipt, found.word, list(found.addresses))
+                self._runs.receive(found.receipt, found.word, Link.of(lets), list(found.addresses))
         return [found.receipt for found in proved.findings if not found.is_input]
 
     def look(self, revoked: Collection[Link]) -> list[Link]:
@@ -95,7 +97,7 @@ class Foreign:
                 if entry is None or (neighbour.name, entry.receipt) in self._refused:
                     continue
                 try:
-                    bundle = export([entry.receipt], neighbour.blocks, neighbour.runs.attestation)
+                    bundle = export([entry.receipt], neighbour.blocks, neighbour.runs)
                     taken += self.keep(self.judge(bundle, revoked))
                 except IpvmError:
                     self._refuse(neighbour.name, entry.receipt)

@@ -76,7 +76,10 @@ class Keys:
         return self.prefix + "keys:wanted"
 
     def proxy(self, receipt: Link) -> str:
-        """Return the STRING of the binary CID of the token by which a receipt is signed in the service's name."""
+        """Return the STRING of the binary CID of the token by which a receipt is signed in the service's name.
+
+        Of a receipt of another queue there is a second CID behind it: of the delegations that it came with.
+        """
         return f"{self.prefix}proxy:{receipt.key}"
 
     @property

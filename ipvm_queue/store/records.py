@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 State: TypeAlias = Literal["ok", "error", "skipped", "in-doubt"]
 FAILED: Final[tuple[State, ...]] = ("error", "in-doubt")
-_CID_BYTES: Final = 36
+CID_BYTES: Final = 36
 _FLAGS: Final[dict[tuple[State, bool], str]] = {
     ("ok", True): "o",
     ("ok", False): "p",
@@ -57,9 +57,9 @@ class Record:
     @classmethod
     def unpack(cls, data: bytes) -> Record:
         """Read what `pack` wrote."""
-        flag = chr(data[_CID_BYTES])
+        flag = chr(data[CID_BYTES])
         state, lasting = _READ[flag.lower()]
-        return cls(Link(data[:_CID_BYTES]), state, flag.isupper(), data[_CID_BYTES + 1 :], lasting)
+        return cls(Link(data[:CID_BYTES]), state, flag.isupper(), data[CID_BYTES + 1 :], lasting)
 
 
 def read_flag(flag: str) -> tuple[State, bool]:

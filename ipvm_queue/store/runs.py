@@ -15,7 +15,7 @@ from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.store import scripts
 from ipvm_queue.store.chunks import chunks
 from ipvm_queue.store.opening import Opener
-from ipvm_queue.store.records import Record, read_flag
+from ipvm_queue.store.records import CID_BYTES, Record, read_flag
 from ipvm_queue.store.transitions import Answer, Grant, Header, Papers, Progress
 
 if TYPE_CHECKING:
@@ -188,13 +188,14 @@ class RedisRuns:
         """Return the hand-out of a run to a pop, None where it has not been handed to it."""
         return self._redis.hget(self._keys.handed(run), pop.key)  # type: ignore[no-any-return]
 
-    def receive(self, receipt: Link, word: Link, tasks: Sequence[Link]) -> int:
+    def receive(self, receipt: Link, word: Link, delegations: Link, tasks: Sequence[Link]) -> int:
         """Keep a verified receipt of another queue under the Tasks that it answers, and wake who waits for them.
 
-        `word` is the token that says it in its service's name; the blocks of both are stored before.
+        `word` is the token that says it in its service's name, `delegations` the container of those that it came with;
+        the blocks of all three are stored before.
         """
-        keys = [task.key for task in tasks]
-        return int(self._call("receive", "", receipt.key, receipt.bytes, word.bytes, self._lifetime, *keys))
+        keys, said = [task.key for task in tasks], word.bytes + delegations.bytes
+        return int(self._call("receive", "", receipt.key, receipt.bytes, said, self._lifetime, *keys))
 
     def awaited(self) -> list[Link]:
         """Return the Tasks that somebody waits for."""
@@ -203,8 +204,13 @@ class RedisRuns:
 
     def attestation(self, receipt: Link) -> Link | None:
         """Return the CID of the token that says a receipt in the service's name, None where there is none."""
-        link = self._redis.get(self._keys.proxy(receipt))
-        return None if link is None else Link(link)
+        said = self._redis.get(self._keys.proxy(receipt))
+        return None if said is None else Link(said[:CID_BYTES])
+
+    def delegations(self, receipt: Link) -> Link | None:
+        """Return the container of delegations that a receipt of another queue came with; None for one of this queue."""
+        said = self._redis.get(self._keys.proxy(receipt)) or b""
+        return Link(said[CID_BYTES:]) if len(said) > CID_BYTES else None
 
     # Looking
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from bundles import REGISTRY
-from modules import numbers, salt
+from modules import numbers, salt, values
 from stack import Stack
 
 from ipvm_queue import Client
+from ipvm_queue.crypto import load_signer
 from ipvm_queue.errors import RefusedError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.bundle import verify
-from ipvm_queue.ucan import Container
+from ipvm_queue.queue.requests import PUSH, RUN
+from ipvm_queue.ucan import Container, Delegation
 
 pytestmark = pytest.mark.integration
 
@@ -80,3 +84,45 @@ def test_a_bundle_is_handed_over(queues):
     assert refused.value.fields["rule"] == "InvalidClaim"
     assert taken == [done["a"].receipt]
     assert b.submit({"b": add({"await/ok": done["a"].task}, 20)}).wait(60)["b"].ok == base + 22
+
+
+def test_what_a_receipt_carries_goes_with_it(tmp_path):
+    """A task next door that had a further job run is awaited like any other, and all beneath it comes along."""
+    first, second = Stack(tmp_path / "a", queue="first"), Stack(tmp_path / "b", queue="second", neighbours="first")
+    second.port, second.url = first.port, first.url
+    try:
+        first.start_valkey()
+        second.start_gate()
+        first.start_worker("w", "-P", "solo", program="ipvm_queue.worker")
+        second.start_worker("w", "-P", "solo")
+        owner, worker = load_signer(first.settings.key), load_signer(first.settings.worker_key)
+        queue, service = load_signer(first.settings.queue_key), load_signer(first.settings.service_key)
+        later = int(time.time()) + 3600
+        lets = [
+            Delegation.issue(owner, worker.did, subject.did, command, expiration=later)
+            for subject, command in ((queue, PUSH), (service, RUN), (service, "/wasm/run"))
+        ]
+        path = tmp_path / "lets.ucan"
+        path.write_bytes(Container.of(each.data for each in lets).write())
+        with Client(settings=first.settings, proofs=[path]) as a, Client(settings=second.settings) as b:
+            a.blocks.put(numbers())
+            b.blocks.put(numbers())
+            base = salt()
+            more = {
+                "type": "ipvm/effect",
+                "with": "ipvm:queue",
+                "do": "job/run",
+                "inputs": {"job": {"x": add(base, 1)}},
+            }
+            there = a.submit({"more": more}).wait(60)["more"]
+            told = {"type": "wasm/1.0", "with": b.blocks.put(values()), "func": "first"}
+
+            done = b.submit({"b": {**told, "input": [{"await/ok": there.task}]}}).wait(60)["b"]
+
+            assert done.ok == {"x": base + 1}
+            report = verify(b.bundle([done.receipt]), REGISTRY)
+            assert report.flaw is None, report.flaw
+            assert {label for each in report.findings for label in each.labels} == {"b", "more", "x"}
+    finally:
+        second.stop()
+        first.stop()

@@ -21,7 +21,8 @@
 --   P run:<id>:further     HASH    node|DID -> the run (16 digits) that its task has asked for, and what with
 --   P run:<id>:events      STREAM  one entry a settle: s = "node flag,…"; the last has end = status
 --   P receipt:<task>       STRING  flag ('c' may be reused, 'n' not) and receipt CID
---   P proxy:<receipt>      STRING  binary CID of the token that says the receipt in the service's name
+--   P proxy:<receipt>      STRING  binary CID of the token that says the receipt in the service's name; of a receipt of
+--                                  another queue, also that of the container of delegations that it came with
 --   P block:<cid>          STRING  a block's bytes
 --   P revoked              HASH    CID of a revoked delegation -> when it would have lapsed anyway
 --   P flight:<task>        STRING  the owner who is computing this pure Task now
