@@ -13,12 +13,14 @@ def result(out: dict[str, Any]) -> str:
 
 
 def standing(receipt: dict[str, Any]) -> str:
-    """Return whether a receipt holds, who asked for its task, and what it carries."""
-    holds = "holds" if all(step["verdict"] in ("ok", "unknown") for step in receipt["steps"]) else "does not hold"
+    """Return whether a receipt holds, who asked for its task, in whose name it is signed, and what it carries."""
+    verdicts = {step["name"]: step["verdict"] for step in receipt["steps"]}
+    holds = "holds" if set(verdicts.values()) <= {"ok", "unknown"} else "does not hold"
+    name = "the service's name" if verdicts["service"] == "ok" else "nobody's name"
     asker = "the worker" if receipt["requestor"] == receipt["worker"] else "the user"
     beneath = [step["detail"] for step in receipt["steps"] if step["name"] == "beneath"]
     carries = "".join(f", carries {detail.partition(' of a further job')[0]}" for detail in beneath)
-    return f"{holds}, asked for by {asker}{carries}"
+    return f"{holds}, asked for by {asker}, signed in {name}{carries}"
 
 
 def main() -> None:
