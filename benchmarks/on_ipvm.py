@@ -29,6 +29,7 @@ class Ipvm:
     """A gate, and one `celery -A workers.wasm worker` with two prefork children, on one Valkey, each with keys."""
 
     name = "ipvm"
+    celery: tuple[str, ...] = ("-m", "celery")
 
     def __enter__(self) -> Self:
         self._home = tempfile.TemporaryDirectory(prefix="ipvm-benchmark-")
@@ -51,9 +52,8 @@ class Ipvm:
             self.run(shapes.reduce(WARM_UP_TASKS), 60)
         return self
 
-    @staticmethod
-    def _start(program: str, *options: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "celery", "-A", program, "worker", *options, "-l", "WARNING"]
+    def _start(self, program: str, *options: str) -> subprocess.Popen:
+        command = [sys.executable, *self.celery, "-A", program, "worker", *options, "-l", "WARNING"]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=sys.stderr)
 
     def __exit__(self, *_: object) -> None:
