@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
+SKEW = ROOT / "tests" / "chaos" / "skew"
 PATIENCE = 60.0  # seconds; only a failing test waits so long
 
 
@@ -108,18 +109,23 @@ class Stack:
         """Let the workers that are started from now on have this key and these proofs."""
         self._given |= {"worker_key": key, "worker_proofs": proofs}
 
-    def start_worker(self, name: str = "w", *options: str, program: str = "workers.wasm", ready: bool = True) -> Group:
+    def start_worker(
+        self, name: str = "w", *options: str, program: str = "workers.wasm", ready: bool = True, skew: float = 0.0
+    ) -> Group:
         """Start `celery worker` with plain options (default: two processes); wait until it says that it is there.
 
-        It does not mingle, which waits a second for other workers at each start.
+        It does not mingle, which waits a second for other workers at each start. Its clock is `skew` seconds ahead.
         """
+        environment = self.environment()
+        if skew:
+            environment |= {"SKEW": str(skew), "PYTHONPATH": f"{environment['PYTHONPATH']}{os.pathsep}{SKEW}"}
         command = [sys.executable, "-m", "celery", "-A", program, "worker", "-n", f"{name}@tests", "-l", "INFO"]
         group = Group(
             [*command, "--without-mingle", *(options or ("-P", "prefork", "-c", "2"))],
             directory=ROOT,
             log=self.directory / f"{name}.log",
             last=signal.SIGKILL,
-            env=self.environment(),
+            env=environment,
         )
         self.groups[name] = group
         if ready:

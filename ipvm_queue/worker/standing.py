@@ -136,8 +136,14 @@ class Door:
         asked = pop(self._signer, queue, self._proofs, stall, now=int(time()))
         answer = self._counter.ask(asked, patience=patience)
         match answer:
-            case {"lease": int() as until}:
+            case {"lease": int() as until} if until > time():
                 found = self._take(asked.invocation, asked.container, until, answer, before)
+            case _:
+                raise RefusedError(
+                    "the lease is over before it begins: the clocks of this machine and of the gate's differ",
+                    hint="synchronise them",
+                    rule="Expired",
+                )
         share(found)
         return found
 

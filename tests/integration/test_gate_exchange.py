@@ -124,9 +124,9 @@ def test_who_has_a_jwt_alone_gets_to_push(wallets):
     ids=["zeros", "sevens", "stolen proof", "no root", "another's", "pop", "early", "cut", "1.0", "long", "no text"],
 )  # fmt: skip
 def test_a_bad_jwt_gets_nothing(wallets, make, rule):
-    """Forged and stolen ones, which bare py-ucan takes, and all others: the rule, and nothing is left behind."""
+    """Forged and stolen ones, which bare py-ucan takes, and all others: the rule, logged once, and nothing is left."""
     user, mallory = Signer.generate(), Signer.generate()
-    before = wallets.left()
+    before, logged = wallets.left(), len(wallets.stack.told("gate", "refused"))
     with wallets.client(user, "bad") as client:
         client.counter.trust(wallets.queue.did)
         with pytest.raises(RefusedError) as refused:
@@ -134,6 +134,8 @@ def test_a_bad_jwt_gets_nothing(wallets, make, rule):
 
     assert refused.value.fields["rule"] == rule
     assert wallets.left() == before
+    (line,) = wallets.stack.told("gate", "refused")[logged:]
+    assert f"rule={rule}" in line
 
 
 def test_a_jwt_is_no_proof_at_the_gate(wallets):

@@ -104,6 +104,12 @@ POPS = {
         },
         "MatchError",
     ),
+    "addressed to another queue": (lambda p: {"ten": {"aud": p.mallory.did}}, "InvalidAudience"),
+    "an unknown field": (lambda _: {"ten": {"extra": 1}}, "Malformed"),
+    "the header of another suite": (
+        lambda _: {"ten": {"header": bytes.fromhex("3401ec01802412 71")}},
+        "InvalidSignature",
+    ),
     "popall": (lambda _: {"ten": {"command": "/queue/popall"}}, "Malformed"),
     "no name": (lambda _: {"args": {"name": ""}}, "MalformedArguments"),
     "no queue": (lambda _: {"args": {"queues": []}}, "MalformedArguments"),
@@ -127,7 +133,7 @@ def test_a_pop_that_came_before_is_refused(parties):
     request = parties.pop()
     assert "ok" in parties.ask(request)
 
-    assert parties.ask(request)["error"]["rule"] == "Replay"
+    parties.refuses(request, "Replay")
 
 
 def test_two_pops_with_one_nonce_are_two(parties):
@@ -196,7 +202,7 @@ def test_a_run_that_is_not_there_is_not_handed_out(parties, lease):
     """The answer says which run is not known."""
     asked = parties.own(parties.other, "/queue/handout", {"run": "0" * 16, "pop": lease})
 
-    assert "0" * 16 in parties.ask(asked)["error"]["message"]
+    assert "0" * 16 in parties.refuses(asked, "usage")["message"]
 
 
 # Cancelling

@@ -356,8 +356,8 @@ def test_a_push_that_came_before_is_refused(parties):
     chain = [request.members["one"], request.members["again"]]
     renewed = Request({**request.members, "nine": invocation(parties.user, proofs=chain, **again)}, request.blocks)
 
-    assert parties.ask(request)["error"]["rule"] == "Replay"
-    assert parties.ask(renewed)["error"]["rule"] == "Replay"
+    parties.refuses(request, "Replay")
+    parties.refuses(renewed, "Replay")
 
 
 def test_a_replay_under_another_signature_is_refused(parties):
@@ -371,7 +371,7 @@ def test_a_replay_under_another_signature_is_refused(parties):
     request.members["nine"] = nine[:3] + mirrored(nine[3:67]) + nine[67:]
     assert cid(request.members["nine"]) != cid(nine)
 
-    assert parties.ask(request)["error"]["rule"] == "Replay"
+    parties.refuses(request, "Replay")
 
 
 def mirrored(signature: bytes) -> bytes:
