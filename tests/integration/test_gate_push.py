@@ -60,6 +60,7 @@ FORMS = {
     "not a container": b"hello",
     "a gzip bomb": b"M" + gzip.compress(bytes(64 * 1024 * 1024)),
     "10,000 tokens": b"@" + encode({"ctn-v1": [n.to_bytes(4, "big") for n in range(10_000)]}),
+    "a token of 100,000 bytes": b"@" + encode({"ctn-v1": [b"ucan/inv@1.0.0" + bytes(100_000)]}),
     "a container of nothing": Container.of([]).write(),
     "a JWT": Container.of([b"eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJ4In0.AA"]).write(),
     "a token under the wrong letter": b"B" + encode({"ctn-v1": []}),
