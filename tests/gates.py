@@ -160,7 +160,7 @@ class Parties:
 
     def answer(self, name: str) -> Receipt:
         """Wait for the answer to a request; it is the queue's own."""
-        data = self.stack.wait_for(lambda: self.stack.redis.lpop(self.keys.reply(name)))
+        data = self.stack.wait_for(lambda: self.stack.redis.rpop(self.keys.reply(name)))
         receipt = read(data)
         assert receipt.issuer == self.queue.did
         return receipt
