@@ -141,11 +141,13 @@ def machine(broker):
                 if guard.renew(act, fence):
                     assert guard.get(act).fence == fence
 
-        @rule(data=st.data())
-        def die(self, data):
-            """Say nothing any more."""
+        @rule(data=st.data(), at_once=st.booleans())
+        def die(self, data, at_once):
+            """Say nothing any more; the lease lapses sooner or later."""
             if holder := self._holder(data, "claimed", "intended", "acted"):
                 self.steps[holder] = "over"
+                if at_once:
+                    self.lapse()
 
         @rule()
         def lapse(self):
@@ -157,7 +159,11 @@ def machine(broker):
 
         @rule(act=acts)
         def judge(self, act):
-            """Say what became of a doubt, when nobody is about to act: by a handler that asks, or by an operator."""
+            """Say what became of a doubt, when nobody is about to act: by a handler that asks, or by an operator.
+
+            It is looked at by whoever asks for the act.
+            """
+            self.claim(OWNERS[0], act)
             found = guard.get(act)
             if found is None:
                 return
