@@ -244,6 +244,6 @@ class Desk:
         return self._stores.foreign.look(self._stores.revocations.all())
 
     def _claim(self, request: str, asked: Invocation) -> None:
-        (repeated,) = self._stores.replays.claim([(request, claims_of(asked))])
+        (repeated,), _ = self._stores.replays.claim([(request, claims_of(asked))])
         if repeated is not None:
             raise replayed(repeated, asked)

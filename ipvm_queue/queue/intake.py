@@ -1,8 +1,8 @@
 """Jobs at the gate (8 and 9): each is judged by itself, and those that may run are entered together.
 
-What is judged touches no store but for blocks that a job does not bring. Entering takes three round trips however many
-jobs there are: their invocations are claimed, so that none comes twice; what is known of their Tasks is looked up; they
-are opened. Each of them may be done again, by this gate or another, and changes nothing then.
+What is judged touches no store but for blocks that a job does not bring. Entering takes two round trips however many
+jobs there are: their invocations are claimed, so that none comes twice, and what is known of their Tasks looked up;
+they are opened. Each of them may be done again, by this gate or another, and changes nothing then.
 """
 
 from __future__ import annotations
@@ -106,9 +106,11 @@ class Intake:
     def enter(self, jobs: Sequence[Judged]) -> list[bytes | IpvmError]:
         """Open the runs of jobs that may run; return for each its signed answer, or why it is refused."""
         claims = [(each.request, claims_of(each.job, each.push)) for each in jobs]
-        repeated = self._replays.claim(claims)
-        first = [each for each, key in zip(jobs, repeated, strict=True) if key is None]
-        opened = iter(self._work.open([each.admission for each in first]))
+        lookups = self._work.lookups([each.admission for each in jobs])
+        repeated, entries = self._replays.claim(claims, [each.task for each in lookups])
+        known = self._work.known(lookups, entries, len(jobs))
+        new = [(each.admission, found) for each, found, key in zip(jobs, known, repeated, strict=True) if key is None]
+        opened = iter(self._work.open(new))
         answers: list[bytes | IpvmError] = []
         for each, key in zip(jobs, repeated, strict=True):
             done = next(opened) if key is None else replayed(key, each.job, each.push)

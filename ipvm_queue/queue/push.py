@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Node, Plan
     from ipvm_queue.plan.compiler import Compiled
-    from ipvm_queue.store import RedisBlocks, RedisReceipts, RedisRuns, State
+    from ipvm_queue.store import Entry, RedisBlocks, RedisReceipts, RedisRuns, State
     from ipvm_queue.workflow import Task, Workflow
     from ipvm_queue.workflow.safety import Safety
 
@@ -51,6 +51,14 @@ class Admission(NamedTuple):
     papers: Filed
     blocks: Mapping[Link, bytes]
     free: Container[str]
+
+
+class Lookup(NamedTuple):
+    """A Task to be looked for in the memo table: that of a node of the run with this index among several."""
+
+    run: int
+    node: int
+    task: Link
 
 
 class WorkQueue:
@@ -86,21 +94,23 @@ class WorkQueue:
         own = (node.command, node.args)
         return (own,) if node.pure else (own, *self._uses(*own))
 
-    def open(self, admissions: Sequence[Admission]) -> list[bool | UnavailableError]:
-        """Release what waits for nothing in new runs, all in a few round trips.
+    def lookups(self, admissions: Sequence[Admission]) -> list[Lookup]:
+        """Return the Tasks of new runs that a receipt in the memo table stands in for."""
+        return _lookups([(each.compiled.plan.steps, each.free) for each in admissions])
+
+    def open(self, admissions: Sequence[tuple[Admission, Mapping[int, Record]]]) -> list[bool | UnavailableError]:
+        """Release what waits for nothing in new runs, in one round trip; with each come the nodes that need not run.
 
         Return for each whether it was not open already, or why it could not be opened. The job's blocks stay as long as
         blocks do, and so do the document and the tokens: with them receipts are verified long after the run is
         forgotten.
         """
-        nodes = [admission.compiled.plan.steps for admission in admissions]
-        known = self._known([(steps, admission.free) for steps, admission in zip(nodes, admissions, strict=True)])
-        return self._runs.open_all([self._new(*each) for each in zip(admissions, nodes, known, strict=True)])
+        return self._runs.open_all([self._new(*each) for each in admissions])
 
-    def _new(self, admission: Admission, nodes: Mapping[int, Node], known: Mapping[int, Record]) -> NewRun:
+    def _new(self, admission: Admission, known: Mapping[int, Record]) -> NewRun:
         (plan, pages), papers = admission.compiled, admission.papers
         opening = replace(
-            _opening(plan, nodes, papers.requestor, known),
+            _opening(plan, plan.steps, papers.requestor, known),
             invocation=papers.invocation,
             push=papers.push,
             service=plan.service,
@@ -132,7 +142,8 @@ class WorkQueue:
         self._runs.unsettle(run, sorted(again & settled.keys()))
         settled = {number: record for number, record in settled.items() if number not in again}
         nodes = plan.steps
-        (known,) = self._known([(nodes, ())])
+        lookups = _lookups([(nodes, ())])
+        (known,) = self.known(lookups, self._receipts.of_tasks([each.task for each in lookups]), 1)
         opening = replace(
             _opening(plan, nodes, requestor, {**known, **settled}),
             invocation=header.invocation,
@@ -142,25 +153,19 @@ class WorkQueue:
         )
         self._runs.open(NewRun(run, opening, self._run_lifetime))
 
-    def _known(self, asked: Sequence[tuple[Mapping[int, Node], Container[str]]]) -> list[dict[int, Record]]:
-        """Return the nodes that need not run, because their pure Task has a receipt, for each of several plans.
-
-        With the nodes of each come the commands that may be with any args. Of others, a task with promises is not taken
-        for done because there is a receipt under its promises: the worker looks at its policies once they are kept.
-        """
-        wanted = [(at, *each) for at, (nodes, free) in enumerate(asked) for each in _pure(nodes, free)]
-        entries = self._receipts.of_tasks([task for _, _, task in wanted])
+    def known(self, lookups: Sequence[Lookup], entries: Sequence[Entry | None], count: int) -> list[dict[int, Record]]:
+        """Return the nodes that need not run, because their pure Task has a receipt, for each of `count` runs."""
         found = [
-            (at, number, entry.receipt)
-            for (at, number, _), entry in zip(wanted, entries, strict=True)
+            (each, entry.receipt)
+            for each, entry in zip(lookups, entries, strict=True)
             if entry is not None and entry.reusable
         ]
-        envelopes = self._receipts.bytes_of([receipt for _, _, receipt in found])
-        known: list[dict[int, Record]] = [{} for _ in asked]
-        for (at, number, _), data in zip(found, envelopes, strict=True):
+        envelopes = self._receipts.bytes_of([receipt for _, receipt in found])
+        known: list[dict[int, Record]] = [{} for _ in range(count)]
+        for (each, _), data in zip(found, envelopes, strict=True):
             record = self._record(data)
             if record is not None:
-                known[at][number] = record
+                known[each.run][each.node] = record
         return known
 
     def _record(self, data: bytes | None) -> Record | None:
@@ -187,6 +192,15 @@ def _doubtful(plan: Plan, settled: Mapping[int, Record]) -> set[int]:
                 found.add(target)
                 ahead.append(target)
     return found
+
+
+def _lookups(asked: Sequence[tuple[Mapping[int, Node], Container[str]]]) -> list[Lookup]:
+    """Return what to look up of the nodes of several runs; with each come the commands that may be with any args.
+
+    Of others, a task with promises is not taken for done because there is a receipt under its promises: the worker
+    looks at its policies once they are kept.
+    """
+    return [Lookup(run, *each) for run, (nodes, free) in enumerate(asked) for each in _pure(nodes, free)]
 
 
 def _pure(nodes: Mapping[int, Node], free: Container[str]) -> list[tuple[int, Link]]:

@@ -21,6 +21,11 @@ class Entry(NamedTuple):
     receipt: Link
     reusable: bool
 
+    @classmethod
+    def read(cls, data: bytes | None) -> Entry | None:
+        """Return the entry that a value of the table is, None where there is none."""
+        return None if data is None else cls(Link(data[1:]), data[:1] == _REUSABLE)
+
 
 class RedisReceipts:
     """The memo table in Redis."""
@@ -35,7 +40,7 @@ class RedisReceipts:
         entries: list[Entry | None] = []
         for start in range(0, len(tasks), _BATCH):
             keys = [self._keys.receipt(task) for task in tasks[start : start + _BATCH]]
-            entries.extend(_read(data) for data in self._redis.mget(keys))
+            entries.extend(Entry.read(data) for data in self._redis.mget(keys))
         return entries
 
     def bytes_of(self, receipts: list[Link]) -> list[bytes | None]:
@@ -50,7 +55,3 @@ class RedisReceipts:
     def count(self) -> int:
         """Return how many Tasks have an entry."""
         return sum(1 for _ in self._redis.scan_iter(match=f"{self._keys.prefix}receipt:*", count=_BATCH))
-
-
-def _read(data: bytes | None) -> Entry | None:
-    return None if data is None else Entry(Link(data[1:]), data[:1] == _REUSABLE)
