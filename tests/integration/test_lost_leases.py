@@ -42,3 +42,16 @@ def test_a_node_that_is_lost_is_not_put_aside(runs, stack, mode):
     assert stack.redis.zrange("{ipvm:lost}:run:run:waiting", 0, -1) == []
     assert [node for node, _ in runs.begin("run", "next/2", 0, 1, 0).nodes] == [0]
     assert runs.enter("run", "next/2", 0, [Ask(0, "work", [TASK])])[0].verdict == "run"
+
+
+def test_what_a_dead_worker_had_of_a_cancelled_run_is_let_go(runs, stack):
+    """It is not ready again, and no message says that there is work."""
+    assert [node for node, _ in runs.begin("run", "late/1", 0, 1, 0).nodes] == [0]
+    messages = stack.redis.llen("{ipvm:lost}:q")
+    runs.cancel("run", "enough")
+
+    assert runs.abandon("run", "late/1", crashed=True) == 1
+
+    left = [stack.redis.exists(f"{{ipvm:lost}}:run:run:{part}") for part in ("ready:0", "leases", "claims")]
+    assert left == [0, 0, 0]
+    assert stack.redis.llen("{ipvm:lost}:q") == messages
