@@ -356,6 +356,6 @@ def test_one_mailbox_is_one_resource():
     """Messages from one mailbox wait for each other."""
     resource = find(ALICE, "msg/send").resource
 
-    assert {resource(call_of(uri, "msg/send")) for uri in (ALICE, "mailto://Alice@EXAMPLE.com")} == {
+    assert {resource(Given({}), call_of(uri, "msg/send")) for uri in (ALICE, "mailto://Alice@EXAMPLE.com")} == {
         "mailto:alice@example.com"
     }
