@@ -19,6 +19,7 @@ from ipvm_queue.ipld import encode_own
 from ipvm_queue.observe import logger
 from ipvm_queue.plan import EFFECT_QUEUE
 from ipvm_queue.store import FAILED, Ask, Record, Settlement
+from ipvm_queue.store.blocks import verified
 from ipvm_queue.store.runs import DEATH_LIMIT
 from ipvm_queue.ucan import UcanError, read
 from ipvm_queue.ucan.secret import is_secret
@@ -228,7 +229,7 @@ class Shift:
             if found.verdict == "have":
                 pairs = zip(ask.tasks, found.receipts, strict=True)
                 try:
-                    others[ask.node] = {task: self._results.of_receipt(data) for task, (_, data) in pairs}
+                    others[ask.node] = {task: self._results.of_receipt(verified(*each)) for task, each in pairs}
                 except SecretLostError:
                     self._stop(ask.node, nodes.pop(ask.node), FOREIGN, "error")
                 except BlockError as error:
@@ -315,7 +316,7 @@ class Shift:
             return self._effect(step, step.ready)
         if step.answer is not None and step.answer.verdict == "hit":
             with suppress(BlockError):  # a result that is lost is computed again
-                return self._found(step, step.answer.receipts[0][1])
+                return self._found(step, verified(*step.answer.receipts[0]))
         task = step.ready.task
         if task in self._twins and step.node.shared:
             record, result = self._twins[task]

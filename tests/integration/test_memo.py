@@ -56,6 +56,23 @@ def test_what_is_remembered_but_lost_is_computed_again(client, stack, valued):
     assert (promised["a"].ok, promised["a"].cached) == (large, False)
 
 
+def test_a_receipt_that_is_damaged_is_none(client, stack, add):
+    """Bytes that are not what their CID says are taken for no receipt: the Task runs again, who awaits it is told."""
+    base = salt()
+    document = {"a": add(base, 1), "b": add({"from": "a"}, 2)}
+    first = client.submit(document).wait(60)
+    forged = encode({"ok": "anything"})
+    for label in document:
+        stack.redis.set(f"{{ipvm:{stack.settings.queue}}}:block:{first[label].receipt.key}", forged)
+
+    waiting = client.submit({"c": add({"await/ok": first["b"].task}, 1)}).wait(60)
+    again = client.submit({"x": add(base, 1), "b": add({"from": "x"}, 2)}).wait(60)
+
+    assert waiting["c"].error["code"] == "promise/lost"
+    assert (again["b"].ok, again["b"].cached) == (base + 3, False)
+    assert client.submit({"c": add({"await/ok": first["b"].task}, 1)}).wait(60)["c"].ok == base + 4
+
+
 def test_a_result_that_is_lost_on_its_way_is_an_error(idle):
     """A task that needs a result whose block is gone ends with an error that names it; its worker goes on."""
     large = "lost" * 750  # too large for a receipt, too small for a worker's directory of blocks
