@@ -187,7 +187,10 @@ class Plan:
         if nodes is None:
             page = self.pages[number]
             rows = decode_own(self.read_page(page)) if isinstance(page, Link) else page
-            nodes = [Node(*row) for row in rows]
+            try:
+                nodes = [Node(*row) for row in rows]
+            except TypeError as error:
+                raise CodecError(f"a page of a plan has something else than nodes: {error}") from error
             self._cache[number] = nodes
             if len(self._cache) > keep:
                 self._cache.popitem(last=False)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
+from contextlib import suppress
 from threading import Event, Thread
 from traceback import extract_tb
 from typing import TYPE_CHECKING
 
-from ipvm_queue.errors import BlockError, CodecError, IpvmError
+from ipvm_queue.errors import BlockError, CodecError, IpvmError, UsageError
 from ipvm_queue.observe import logger
 from ipvm_queue.queue.pause import collector_paused
 from ipvm_queue.worker.announce import Announcer
 from ipvm_queue.worker.app import settings
 from ipvm_queue.worker.shift import Shift
 from ipvm_queue.worker.standing import broker
-from ipvm_queue.worker.tools import Tools
+from ipvm_queue.worker.tools import LostPlanError, Tools
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -39,16 +40,19 @@ class Process:
         """Answer a message (`link` is the plan's); return the receipt of its node where there is one now."""
         try:
             plan = self.tools.plan(run, link)
-        except (BlockError, CodecError) as error:
-            self.tools.runs.cancel(run, f"its plan cannot be read: {error.message}")
+            if plan is None or not 0 <= node <= plan.count + 1:
+                _log.info("message for a run that is not known", run=run, node=node)
+                return None
+            self._shift = shift = Shift(self.tools, run, plan, plan.node(node).queue)
+        except (BlockError, CodecError, LostPlanError) as error:
+            self._give_up(run, error)
             return None
-        if plan is None or not 0 <= node <= plan.count + 1:
-            _log.info("message for a run that is not known", run=run, node=node)
-            return None
-        self._shift = shift = Shift(self.tools, run, plan, plan.node(node).queue)
         try:
             with collector_paused():
                 shift.work(node)
+        except LostPlanError as error:
+            self._give_up(run, error)
+            return None
         except Exception as error:
             if plan.owner is None or isinstance(error, IpvmError):
                 raise
@@ -56,6 +60,13 @@ class Process:
         finally:
             self._shift = None
         return shift.receipt(node)
+
+    def _give_up(self, run: str, error: Exception) -> None:
+        """End a run whose plan cannot be read, and let go of what is held of it."""
+        with suppress(UsageError):  # it may be forgotten by now
+            if self.tools.runs.cancel(run, f"its plan cannot be read: {error}") == "running":
+                _log.warning("a run's plan cannot be read", run=run, reason=str(error))
+        self.tools.runs.abandon(run, self.tools.owner, crashed=False)
 
     def _keep(self) -> None:
         while not self._stop.wait(self._interval):

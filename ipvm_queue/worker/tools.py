@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.crypto import load_signer
+from ipvm_queue.errors import BlockError
 from ipvm_queue.plan import Plan, load
 from ipvm_queue.store import (
     DirectoryBlocks,
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from ipvm_queue.worker.authority import Authorities
 
 _PLANS: Final = 32
+
+
+class LostPlanError(Exception):
+    """Raised where a page of a plan is not in the store, or is not what its CID says: its run cannot go on."""
 
 
 @dataclass
@@ -89,10 +94,16 @@ class Tools:
             return None
         plan = self.plans.get(link)
         if plan is None:
-            plan = self.plans[link] = load(self.stored.get(link), self.stored.get)
+            plan = self.plans[link] = load(self.stored.get(link), self._page)
             if len(self.plans) > _PLANS:
                 self.plans.popitem(last=False)
         return plan
+
+    def _page(self, link: Link) -> bytes:
+        try:
+            return self.stored.get(link)
+        except BlockError as error:
+            raise LostPlanError(error.message) from error
 
 
 def owner_of(hostname: str, pid: int) -> str:

@@ -122,3 +122,20 @@ def test_a_run_is_handed_out_by_the_queue_s_own_word(queue):
         assert stack.redis.hlen(KEYS.handed(going.id)) == 0
     assert len(stack.told("gate", "refused")) == len(FORGERIES)
     assert submit(client).wait(60).status == "ok"
+
+
+@pytest.mark.parametrize("page", [0, 1])
+def test_a_page_that_was_written_over_ends_the_run(queue, page):
+    """A page of a plan has other bytes than its CID says: nothing is read into them, the run ends and says so."""
+    stack, client = queue
+    base = salt()
+    add = {"type": "wasm/1.0", "with": NUMBERS, "func": "add"}
+    going = client.submit({f"t{i}": add | {"input": [base + i, 1]} for i in range(100)})
+    block = KEYS.block(going.plan.pages[page])
+    stack.redis.set(block, stack.redis.get(block).replace(b"add", b"sub"))
+    stack.start_worker("w", "-P", "solo")
+
+    stack.wait_for(lambda: going.status != "running")
+
+    assert (going.status, going.reason.partition(":")[0]) == ("cancelled", "its plan cannot be read")
+    assert len(stack.told("w", "plan cannot be read")) == 1
