@@ -236,22 +236,26 @@ def paginate(nodes: list[Node]) -> dict[Link, bytes]:
 def load(data: bytes, read_page: Callable[[Link], bytes]) -> Plan:
     """Return the plan whose root block is `data`; `read_page` gives the bytes of its pages.
 
-    Raises `CodecError` for a plan of another version.
+    Raises `CodecError` for a plan of another version, or bytes that are none.
     """
     root = decode_own(data)
-    if root.get("v") != VERSION:
-        raise CodecError(f"a plan of version {root.get('v')}, this is {VERSION}", hint="submit the job again")
-    return Plan(
-        subject=root["sub"],
-        service=root["svc"],
-        document=root["doc"],
-        count=root["count"],
-        bounds=tuple(Bounds(*bounds) for bounds in root["bounds"]),
-        queues=tuple(root["queues"]),
-        has_catch=root["catch"],
-        has_barrier=root["barrier"],
-        pages=tuple(root["pages"]),
-        read_page=read_page,
-        owner=root.get("own"),
-        block=data,
-    )
+    if not isinstance(root, dict) or root.get("v") != VERSION:
+        version = root.get("v") if isinstance(root, dict) else None
+        raise CodecError(f"a plan of version {version}, this is {VERSION}", hint="submit the job again")
+    try:
+        return Plan(
+            subject=root["sub"],
+            service=root["svc"],
+            document=root["doc"],
+            count=root["count"],
+            bounds=tuple(Bounds(*bounds) for bounds in root["bounds"]),
+            queues=tuple(root["queues"]),
+            has_catch=root["catch"],
+            has_barrier=root["barrier"],
+            pages=tuple(root["pages"]),
+            read_page=read_page,
+            owner=root.get("own"),
+            block=data,
+        )
+    except (KeyError, TypeError) as error:
+        raise CodecError(f"this is no plan: {error!r}") from error

@@ -44,7 +44,7 @@ class Process:
                 _log.info("message for a run that is not known", run=run, node=node)
                 return None
             self._shift = shift = Shift(self.tools, run, plan, plan.node(node).queue)
-        except (BlockError, CodecError, LostPlanError) as error:
+        except (BlockError, CodecError, LookupError, LostPlanError) as error:
             self._give_up(run, error)
             return None
         try:

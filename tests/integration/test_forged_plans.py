@@ -47,6 +47,11 @@ def forge(stack, run) -> Forged:
     row = root["pages"][0][0]
     row[2]["params"][1] = 2
     row[4] = task_link(root["sub"], row[1], row[2], row[3])
+    return Forged(replace(stack, run, root), row[4])
+
+
+def replace(stack, run, root) -> Link:
+    """Have a run and its messages name another plan; return its CID."""
     data = encode(root)
     plan = Link.of(data, DAG_CBOR)
     key, old, new = KEYS.run(run.id), str(run.plan.link).encode(), str(plan).encode()
@@ -55,7 +60,17 @@ def forge(stack, run) -> Forged:
     stack.redis.hset(key, mapping={"plan": plan.bytes, "message:0": template})
     for place, message in enumerate(stack.redis.lrange(WASM, 0, -1)):
         stack.redis.lset(WASM, place, message.replace(old, new))
-    return Forged(plan, row[4])
+    return plan
+
+
+NONSENSE = {
+    "no map": lambda _: [1],
+    "too little": lambda root: {"v": root["v"]},
+    "no lists": lambda root: root | {"pages": 1},
+    "no node": lambda root: root | {"pages": [[[1, 2]]]},
+    "no pages": lambda root: root | {"pages": []},
+    "a page that is not there": lambda root: root | {"pages": [Link.of(b"no page", DAG_CBOR)]},
+}
 
 
 @pytest.mark.parametrize("handed", ["with the push", "when asked for"])
@@ -121,6 +136,20 @@ def test_a_run_is_handed_out_by_the_queue_s_own_word(queue):
         assert client.receipts.of_tasks([forged.task, going["a"].task]) == [None, None]
         assert stack.redis.hlen(KEYS.handed(going.id)) == 0
     assert len(stack.told("gate", "refused")) == len(FORGERIES)
+    assert submit(client).wait(60).status == "ok"
+
+
+def test_what_is_no_plan_ends_the_run(queue):
+    """Whatever bytes a run's plan is said to be, a worker that cannot read them ends the run, and goes on."""
+    stack, client = queue
+    runs = {name: submit(client) for name in NONSENSE}
+    for name, make in NONSENSE.items():
+        replace(stack, runs[name], make(decode(stack.redis.get(KEYS.block(runs[name].plan.link)))))
+    stack.start_worker("w", "-P", "solo")
+
+    for name, going in runs.items():
+        stack.wait_for(lambda going=going: going.status != "running")
+        assert (name, going.reason.partition(":")[0]) == (name, "its plan cannot be read")
     assert submit(client).wait(60).status == "ok"
 
 
