@@ -111,8 +111,8 @@ class Shift:
             self._scribe.mandate = tools.authorities.mandate(self._run, plan.link, plan.document, grant)
             self._scribe.sealing = tools.vault.of(self._run, self._plan)
         except UcanError as error:
-            _log.warning("a run's authority does not hold", run=self._run, rule=error.name, reason=error.message)
-            tools.runs.cancel(self._run, f"{error.name}: {error.message}")
+            if tools.runs.cancel(self._run, f"{error.name}: {error.message}") == "running":  # others say so, too
+                _log.warning("a run's authority does not hold", run=self._run, rule=error.name, reason=error.message)
             self._give_back(grant)
             return False
         except NotHandedError as error:

@@ -29,9 +29,11 @@ def queue(idle):
         yield idle, client
 
 
-def submit(client):
-    """Return a run of one task."""
-    return client.submit({"a": {"type": "wasm/1.0", "with": NUMBERS, "func": "add", "input": [salt(), 1]}})
+def submit(client, others=0):
+    """Return a run of a task, and some others."""
+    add = {"type": "wasm/1.0", "with": NUMBERS, "func": "add"}
+    jobs = {f"z{i}": add | {"input": [salt() + i, 3]} for i in range(others)}
+    return client.submit({"a": add | {"input": [salt(), 1]}, **jobs})
 
 
 class Forged(NamedTuple):
@@ -97,6 +99,19 @@ def test_a_plan_that_the_queue_has_not_made_is_refused(queue, handed):
     assert not stack.redis.exists(f"{KEYS.run(going.id)}:settled")
     going.resume()
     assert (going.wait(60).status, going.reason) == ("ok", ""), stack.groups["w"].tail(30)
+
+
+def test_a_forged_plan_is_reported_once(queue):
+    """However many processes come to it at once."""
+    stack, client = queue
+    going = submit(client, 30)
+    forge(stack, going)
+    stack.start_worker("w", "-P", "prefork", "-c", "4")
+
+    stack.wait_for(lambda: going.status != "running" and not stack.redis.llen(WASM))
+
+    assert len(stack.told("w", "authority does not hold")) == 1
+    assert not stack.redis.exists(f"{KEYS.run(going.id)}:settled")
 
 
 FORGERIES = {
