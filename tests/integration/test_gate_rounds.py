@@ -64,3 +64,18 @@ def test_what_is_revoked_among_them_holds_for_those_after_it(parties):
 
     assert sorted(answers[3]["ok"]["runs"]) == sorted(answer["ok"]["run"] for answer in answers[:3])
     assert [answer["error"]["rule"] for answer in answers[4:]] == ["Revoked"] * 3
+
+
+def test_two_gates_let_in_once_what_comes_twice(parties):
+    """Whichever of several gates a copy comes to, one of the two is run and the other is a replay."""
+    parties.stack.start_gate("second")
+    try:
+        pushes = [parties.push() for _ in range(30)]
+
+        answers = ask_at_once(parties, [each for push in pushes for each in (push, push)])
+    finally:
+        parties.stack.groups.pop("second").stop(30)
+
+    pairs = zip(answers[::2], answers[1::2], strict=True)
+    rules = [sorted(answer.get("error", {}).get("rule", "ok") for answer in pair) for pair in pairs]
+    assert rules == [["Replay", "ok"]] * 30
