@@ -11,6 +11,7 @@ from gates import Parties, cid, delegation
 from redis import Redis
 
 from ipvm_queue.crypto import open_sealed
+from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
 from ipvm_queue.settings import Settings
 from ipvm_queue.store import Leases
 
@@ -36,7 +37,7 @@ def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
         with deployment.redis("gate") as redis:
             log = SimpleNamespace(log=deployment.directory / "gate.log")
             stack = SimpleNamespace(settings=Settings(**deployment.files()), redis=redis, groups={"gate": log})
-            stack.wait_for, stack.port = wait_for, deployment.port
+            stack.wait_for, stack.port, stack.deployment = wait_for, deployment.port, deployment
             yield Parties(stack)
     finally:
         deployment.stop_all()
@@ -121,3 +122,34 @@ def test_a_worker_takes_no_other_s_place(parties):
     assert {each.pop for each in leases if each.name == "victim@tests"} == {victim.pop, thief.pop}
     victim.redis.close()
     thief.redis.close()
+
+
+def test_a_worker_has_no_other_run_what_the_queue_did_not_let_in(parties):
+    """Its user may write runs and messages; a plan or a run of its own making is refused by the others all the same."""
+    hostile = Worker(parties, parties.mallory, "hostile@tests").redis
+    run = parties.ask(parties.push())["ok"]["run"]
+    key, made_up, wasm = parties.keys.run(run), parties.keys.run("f" * 16), parties.keys.list("ipvm.wasm")
+    plan = Link(hostile.hget(key, "plan"))
+    root = decode(hostile.get(parties.keys.block(plan)))
+    root["bounds"][0][0] += 1.0
+    forged = Link.of(encode(root), DAG_CBOR)
+    hostile.set(parties.keys.block(forged), encode(root))
+    fields = hostile.hgetall(key)
+    template = fields[b"message:0"].replace(str(plan).encode(), str(forged).encode())
+    hostile.hset(key, mapping={"plan": forged.bytes, "message:0": template})
+    hostile.hset(made_up, mapping={**fields, "plan": forged.bytes, "message:0": template})
+    hostile.sadd(parties.keys.live, "f" * 16)
+    for each in (key, made_up):
+        hostile.zadd(f"{each}:ready:0", {"0": 0})
+    assert hostile.rpop(wasm) is not None
+    for each in (run, "f" * 16):
+        hostile.lpush(wasm, template.replace(b"@RUN@", each.encode()).replace(b"@NODE@", b"0"))
+    hostile.close()
+
+    parties.stack.deployment.start_worker("good")
+
+    for each in (key, made_up):
+        parties.stack.wait_for(lambda each=each: parties.stack.redis.hget(each, "status") == b"cancelled")
+        assert parties.stack.redis.hget(each, "reason").startswith(b"InvalidClaim")
+        assert not parties.stack.redis.exists(f"{each}:settled")
+    parties.stack.deployment.stop("good")
