@@ -140,6 +140,11 @@ class Stack:
         command = [sys.executable, "-m", "celery", "-A", "workers.wasm", "control", "-d", f"{name}@tests", *words]
         subprocess.run(command, cwd=ROOT, env=self.environment(), check=True, capture_output=True)
 
+    def withdraw(self, name: str, queue: str) -> None:
+        """Have a worker take nothing from a queue any more, not even by the poll (1 s) that it has begun."""
+        self.control(name, "cancel_consumer", queue)
+        time.sleep(1.5)
+
     def told(self, name: str, what: str) -> list[str]:
         """Return the lines of a process's log that say something."""
         return [line for line in self.groups[name].log.read_text(errors="replace").splitlines() if what in line]

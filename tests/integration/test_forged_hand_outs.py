@@ -25,7 +25,7 @@ ELSE = Link.of(b"something else", DAG_CBOR)
 def queue(idle):
     """Return a queue whose worker has a lease and consumes nothing yet, and a client."""
     idle.start_worker("w", "-P", "solo")
-    idle.control("w", "cancel_consumer", "ipvm.wasm")
+    idle.withdraw("w", "ipvm.wasm")
     with idle.client() as client:
         client.blocks.put(numbers())
         yield idle, client

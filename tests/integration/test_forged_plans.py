@@ -81,7 +81,7 @@ def test_a_plan_that_the_queue_has_not_made_is_refused(queue, handed):
     stack, client = queue
     if handed == "with the push":
         stack.start_worker("w", "-P", "solo")
-        stack.control("w", "cancel_consumer", "ipvm.wasm")
+        stack.withdraw("w", "ipvm.wasm")
     going = submit(client)
     assert stack.redis.hlen(KEYS.handed(going.id)) == (handed == "with the push")
     forged = forge(stack, going)
