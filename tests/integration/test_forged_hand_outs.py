@@ -153,4 +153,4 @@ def test_papers_that_are_not_the_run_s_begin_nothing(queue):
         assert left <= {"handed", "events", "blocks", "deaths"}
     assert [each.wait(60).status for each in (honest, lost)] == ["ok", "ok"]
     assert stack.redis.hlen(KEYS.handed(lost.id)) == 1
-    assert stack.redis.llen(KEYS.list("ipvm.wasm")) == 0
+    stack.wait_for(lambda: stack.redis.llen(KEYS.list("ipvm.wasm")) == 0)
