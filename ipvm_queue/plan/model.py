@@ -1,6 +1,6 @@
 """The Plan: a workflow as nodes in topological order, stored once, named by its CID.
 
-A worker needs the plan's CID and a node number, nothing else. Nodes stand in pages of 64, so that a worker on one
+A worker needs the plan's CID and a node number, nothing else. Nodes stand in pages of 256, so that a worker on one
 corner of a graph of 100,000 reads that corner alone; the nodes of a small plan stand in its root.
 """
 
@@ -20,8 +20,8 @@ from ipvm_queue.workflow.taint import Taint
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PAGE: Final = 64
-VERSION: Final = 2
+PAGE: Final = 256
+VERSION: Final = 3
 WASM_QUEUE: Final = "ipvm.wasm"
 EFFECT_QUEUE: Final = "ipvm.effects"
 COMMIT: Final = "/ipvm/commit"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_OBJECTS: Final = 100_000
 
 
 @contextmanager
@@ -20,3 +22,9 @@ def collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def collect_seldom() -> None:
+    """Have this process's garbage looked for seldom, and not among what is there already: that is for good."""
+    gc.freeze()
+    gc.set_threshold(_OBJECTS)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from ipvm_queue.ipld import Link, decode_own
 
@@ -24,8 +23,7 @@ _FLAGS: Final[dict[tuple[State, bool], str]] = {
 _READ: Final = {letter: key for key, letter in _FLAGS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A settled node: its receipt, how it ended, whether the receipt existed before, and its Result in DAG-CBOR.
 
     A Result that is large stands in a block of its own; `out` is then the encoding of its Link. It is `lasting` where

@@ -18,6 +18,7 @@ from ipvm_queue.errors import IpvmError, UnavailableError
 from ipvm_queue.observe import logger
 from ipvm_queue.queue import Desk, Gate, Proofs, Stores, WorkQueue, establish
 from ipvm_queue.queue.neighbours import Foreign, Neighbour
+from ipvm_queue.queue.pause import collect_seldom
 from ipvm_queue.queue.recompute import Registry as JobRegistry
 from ipvm_queue.queue.requests import GATE_QUEUE, PROXY_SIGN
 from ipvm_queue.store import (
@@ -71,6 +72,7 @@ class ServeInbox(bootsteps.StartStopStep):  # type: ignore[misc]
         except IpvmError as error:
             _log.error("the gate cannot serve", reason=error.message, hint=error.hint)
             raise SystemExit(_REFUSED) from None
+        collect_seldom()
         self._thread = Thread(target=self._serve, args=(gate,), name="inbox", daemon=True)
         self._thread.start()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from contextlib import suppress
 from threading import Event, Thread
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ipvm_queue.errors import BlockError, CodecError, IpvmError, UsageError
 from ipvm_queue.observe import logger
-from ipvm_queue.queue.pause import collector_paused
+from ipvm_queue.queue.pause import collect_seldom
 from ipvm_queue.worker.announce import Announcer
 from ipvm_queue.worker.app import settings
 from ipvm_queue.worker.shift import Shift
@@ -48,8 +47,7 @@ class Process:
             self._give_up(run, error)
             return None
         try:
-            with collector_paused():
-                shift.work(node)
+            shift.work(node)
         except LostPlanError as error:
             self._give_up(run, error)
             return None
@@ -97,5 +95,5 @@ def process(app: Celery, hostname: str) -> Process:
         tools = Tools.make(configured, broker(app), hostname, Announcer(app, hostname))
         _processes.clear()
         _processes[pid] = Process(tools, interval=min(1.0, configured.lease / 4))
-        gc.freeze()  # Celery and its modules are for good: the collector need not walk them for every few hundred nodes
+        collect_seldom()
     return _processes[pid]

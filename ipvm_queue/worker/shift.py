@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from dataclasses import replace
 from threading import Lock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
@@ -320,7 +319,7 @@ class Shift:
         task = step.ready.task
         if task in self._twins and step.node.shared:
             record, result = self._twins[task]
-            return self._settled(step, replace(record, cached=True), result, b"", reusable=True)
+            return self._settled(step, record._replace(cached=True), result, b"", reusable=True)
         done = execute(self._tools, step.node.command, step.ready.args, self._plan.bounds[step.node.bounds])
         meta = done.meta | self._scribe.under(step.ready.under)
         state: State = "ok" if "ok" in done.out else "error"
@@ -345,7 +344,7 @@ class Shift:
     ) -> Settlement:
         node = step.node
         lasting = step.ready is not None and step.ready.lasting and (record.state == "ok" or reusable)
-        record = replace(record, lasting=lasting)
+        record = record._replace(lasting=lasting)
         self._known[step.number] = Known(record.receipt, record.state, result, lasting)
         fails = record.state in FAILED and not node.handled
         return Settlement(step.number, record, receipt, step.tasks, reusable, fails, step.ahead, node.targets)
@@ -360,7 +359,7 @@ class Shift:
     ) -> Settlement:
         """Settle a node that does not run. A skipped or refused one is indexed under no Task: it says nothing of it."""
         record, receipt = self._scribe.sign(node, node.task, {"error": error}, state, {})
-        record = replace(record, lasting=lasting)
+        record = record._replace(lasting=lasting)
         self._known[number] = Known(record.receipt, state, {"error": error}, lasting)
         silent = state == "skipped" or error.get("code") in (REFUSED, ABORTED)
         tasks = [] if silent or node.secret else [node.task]

@@ -10,6 +10,7 @@ from modules import numbers, salt
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
+from ipvm_queue.plan.model import PAGE
 from ipvm_queue.queue.let_in import LetIn
 from ipvm_queue.store import Keys
 from ipvm_queue.ucan import issue, task_link
@@ -174,7 +175,7 @@ def test_a_page_that_was_written_over_ends_the_run(queue, page):
     stack, client = queue
     base = salt()
     add = {"type": "wasm/1.0", "with": NUMBERS, "func": "add"}
-    going = client.submit({f"t{i}": add | {"input": [base + i, 1]} for i in range(100)})
+    going = client.submit({f"t{i}": add | {"input": [base + i, 1]} for i in range(PAGE + 100)})
     block = KEYS.block(going.plan.pages[page])
     stack.redis.set(block, stack.redis.get(block).replace(b"add", b"sub"))
     stack.start_worker("w", "-P", "solo")

@@ -96,12 +96,13 @@ local function careful()
   return redis.call('HEXISTS', RUN, 'crashes') == 1
 end
 
--- Take up to `want` ready nodes, but no more than this consumer's share. One that has seen a worker die goes alone.
+-- Take up to `want` ready nodes, but no more than this consumer's share, unless that is little work: the last nodes
+-- would be handed out by ever smaller parts. One that has seen a worker die goes alone.
 local function take(q, owner, want, lease, hint)
   local key = RUN .. ':ready:' .. q
   local ready = redis.call('ZCARD', key)
   if ready == 0 or want < 1 then return {} end
-  local share = careful() and 1 or math.min(want, math.ceil(ready / slots(RUN, q)))
+  local share = careful() and 1 or math.min(want, math.max(math.ceil(ready / slots(RUN, q)), math.ceil(want / 16)))
   local nodes = redis.call('ZRANGE', key, 0, share - 1)
   if hint and redis.call('ZSCORE', key, hint) then
     table.insert(nodes, 1, hint)
