@@ -51,9 +51,14 @@ class Registry:
         return str(found.decode() if isinstance(found, bytes) else found)
 
     def beat(self, worker: Worker) -> None:
-        """Say that a worker lives, and tell the scripts how many processes consume each queue."""
-        self._redis.hset(self._keys.workers, worker.name, encode(list(worker)))
-        workers, silent = self._read()
+        """Say that a worker lives, and tell the scripts how many processes consume each queue.
+
+        It is the broker's clock that says who has been silent: workers' own may differ.
+        """
+        seconds, micros = self._redis.time()
+        now = seconds + micros / 1e6
+        self._redis.hset(self._keys.workers, worker.name, encode(list(worker._replace(seen=now))))
+        workers, silent = self._read(now)
         if silent:
             self._redis.hdel(self._keys.workers, *silent)
         for queue in worker.queues:
@@ -66,11 +71,11 @@ class Registry:
 
     def workers(self) -> list[Worker]:
         """Return the workers that have spoken lately."""
-        return self._read()[0]
+        return self._read(time())[0]
 
-    def _read(self) -> tuple[list[Worker], list[bytes]]:
+    def _read(self, now: float) -> tuple[list[Worker], list[bytes]]:
         """Return the workers that have spoken lately, and the names of those that have not."""
         told = {name: Worker(*decode(data)) for name, data in self._redis.hgetall(self._keys.workers).items()}
-        since = time() - _LIFE_SECONDS
+        since = now - _LIFE_SECONDS
         live = sorted(worker for worker in told.values() if worker.seen > since)
         return live, [name for name, worker in told.items() if worker.seen <= since]
