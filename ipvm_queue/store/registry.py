@@ -17,13 +17,16 @@ _LIFE_SECONDS: Final = 7.0
 
 
 class Worker(NamedTuple):
-    """A worker that consumes: its Celery node name, DID, queues, processes, and when it last said so (Unix time)."""
+    """A worker that consumes: its Celery node name, DID, queues, processes, and when it last said so.
+
+    That is a Unix time by the broker's clock.
+    """
 
     name: str
     did: str
     queues: list[str]
     slots: int
-    seen: float
+    seen: float = 0.0
 
 
 class Registry:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tempfile import TemporaryFile
-from time import time
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
@@ -115,7 +114,7 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]
     def _beat(self, parent: Any) -> None:
         queues = sorted(parent.app.amqp.queues.consume_from)
         slots = parent.pool.num_processes or 1
-        worker = Worker(parent.hostname, self._did, queues, slots, time())
+        worker = Worker(parent.hostname, self._did, queues, slots)
         _quietly(lambda: self._registry.beat(worker))
 
 

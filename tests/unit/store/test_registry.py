@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import time
 
+from ipvm_queue.ipld import encode
 from ipvm_queue.store import Keys, Registry, Worker, connect
 
 
@@ -12,11 +13,12 @@ def test_slots_add_up_over_live_workers(stack):
     keys = Keys("registry")
     registry = Registry(connect(stack.url), keys)
     old = Worker("old@a", "did:key:o", ["q"], 9, time() - 60)
-    registry.beat(old)
+    stack.redis.hset(keys.workers, old.name, encode(list(old)))
     for name, queues, slots in (("one@a", ["q"], 2), ("two@b", ["q", "r"], 3)):
-        registry.beat(Worker(name, "did:key:w", queues, slots, time()))
+        registry.beat(Worker(name, "did:key:w", queues, slots))
 
     assert [worker.name for worker in registry.workers()] == ["one@a", "two@b"]
+    assert not stack.redis.hexists(keys.workers, old.name)
     assert stack.redis.get(keys.slots("q")) == b"5"
     assert stack.redis.get(keys.slots("r")) == b"3"
 
