@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from gates import HOUR, Parties
 from modules import numbers, values
 from stack import Stack
 
@@ -47,6 +48,18 @@ def idle(tmp_path):
     try:
         stack.start_valkey()
         yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="module")
+def parties(tmp_path_factory):
+    """Return those who stand before a module's own gate, with a worker that has popped for an hour behind it."""
+    stack = Stack(tmp_path_factory.mktemp("gate"), pop_lease=float(HOUR))
+    try:
+        stack.start_valkey()
+        stack.start_worker("w", "-P", "solo")
+        yield Parties(stack)
     finally:
         stack.stop()
 

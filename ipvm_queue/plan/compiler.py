@@ -33,7 +33,7 @@ class _Address(NamedTuple):
 
 
 class _Edges:
-    """Who waits for whom, by label."""
+    """Who waits for whom, by label. Most tasks of a large job wait for nobody, and cost nothing here."""
 
     def __init__(self, workflow: Workflow) -> None:
         self._promises = {label: _promises(task) for label, task in workflow.tasks.items()}
@@ -56,12 +56,7 @@ class _Edges:
 
     def _connect(self) -> None:
         self.inputs = {label: self._targets(promises) for label, promises in self._promises.items()}
-        self.before = {
-            label: list(dict.fromkeys([*inputs, *(source for source, _ in self.when[label])]))
-            if self.when[label]
-            else inputs
-            for label, inputs in self.inputs.items()
-        }
+        self.before = {label: self._sources(label) for label in self.inputs}
 
     def awaits(self, label: str) -> list[Link]:
         """Return the Tasks of other runs that a task waits for."""
@@ -83,6 +78,10 @@ class _Edges:
     def _targets(self, promises: list[Promise]) -> list[str]:
         found = map(self._target, promises)
         return list(dict.fromkeys(target for target in found if target is not None)) if promises else []
+
+    def _sources(self, label: str) -> list[str]:
+        inputs, when = self.inputs[label], self.when[label]
+        return list(dict.fromkeys([*inputs, *(source for source, _ in when)])) if when else inputs
 
     def _target(self, promise: Promise) -> str | None:
         return promise.label if promise.task is None else self._by_task.get(promise.task)

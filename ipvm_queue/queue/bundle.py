@@ -3,8 +3,8 @@
 A bundle holds, for each receipt (13r), the service's word for it (13s), the queue's hand-out (11), the pop (10), the
 push (9), the job's invocation (8) with its document, the delegations of all of these, and the blocks of large Results;
 and the same for the receipts that its arguments were taken from, and for those beneath it, of a further job that it had
-run. It is read with no network and no store. What it
-proves: the worker was entitled as of the hand-out, unless something was revoked, which cannot be known offline.
+run. It is read with no network and no store. What it proves: the worker was entitled as of the hand-out, unless
+something was revoked, which cannot be known offline.
 """
 
 from __future__ import annotations

@@ -7,18 +7,17 @@ says which run, for which invocation (8), by which plan. Every hand-out (11) nam
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import Link
+from ipvm_queue.store.keys import RUN_DIGITS
 from ipvm_queue.ucan import InvalidClaimError, InvalidSignatureError, issue, read
 from ipvm_queue.ucan.proof import is_same
 
 if TYPE_CHECKING:
     from ipvm_queue.crypto import Signer
     from ipvm_queue.ucan import Invocation
-
-_RUN_DIGITS: Final = 16
 
 
 class LetIn(NamedTuple):
@@ -31,7 +30,7 @@ class LetIn(NamedTuple):
 
 def run_of(job: Invocation) -> str:
     """Return the id of the run that an invocation (8) asks for: one and the same however often it is opened."""
-    return sha256(job.token.body).hexdigest()[:_RUN_DIGITS]
+    return sha256(job.token.body).hexdigest()[:RUN_DIGITS]
 
 
 def write_answer(signer: Signer, push: Invocation, let_in: LetIn, *, now: int) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from ipvm_queue.errors import LimitError
 from ipvm_queue.ipld import Link, decode_own, encode_own
 from ipvm_queue.store import scripts
+from ipvm_queue.store.keys import RUN_DIGITS
 
 if TYPE_CHECKING:
     from ipvm_queue.store.connection import Broker
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 Waiting: TypeAlias = Literal["unknown", "over", "late", "wait", "lost"]
 MOST_FURTHER: Final = 1024  # of one run: they are let in as fast as they are asked for
-_RUN_DIGITS: Final = 16
 
 
 class Place(NamedTuple):
@@ -50,7 +50,7 @@ class Note(NamedTuple):
     @classmethod
     def unpack(cls, data: bytes) -> Note:
         """Return the note in `data`."""
-        return cls(data[:_RUN_DIGITS].decode(), *decode_own(data[_RUN_DIGITS:]))
+        return cls(data[:RUN_DIGITS].decode(), *decode_own(data[RUN_DIGITS:]))
 
 
 class RedisFurther:

@@ -86,10 +86,10 @@ class Inbox:
         pipeline.blmove(self._keys.inbox, self._keys.at(gate), seconds, "RIGHT", "LEFT")
         keys, args = self._at(gate, most, ())
         pipeline.evalsha(self._look.sha, len(keys), *keys, *args)
-        moved, found = pipeline.execute(raise_on_error=False)
+        _, found = pipeline.execute(raise_on_error=False)
         if isinstance(found, Exception):  # the script is not loaded yet, or something is wrong that will show again
             found = self._look(keys=keys, args=args)
-        return [] if moved is None else [_taken(each) for each in found]
+        return [_taken(each) for each in found]
 
     def left_over(self, gate: str) -> list[str]:
         """Return what a gate has taken and not answered, the oldest first."""

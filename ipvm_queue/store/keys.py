@@ -8,10 +8,13 @@ under a run means is said at the head of `scripts/prelude.lua`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Link
+
+
+RUN_DIGITS: Final = 16  # of a run's id; scripts know it too
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ipvm_queue.ipld import Link
+from ipvm_queue.store.chunks import chunks
 
 if TYPE_CHECKING:
     from ipvm_queue.store.blocks import RedisBlocks
@@ -37,11 +38,8 @@ class RedisReceipts:
 
     def of_tasks(self, tasks: list[Link]) -> list[Entry | None]:
         """Return the entries of Tasks, None for those that have no receipt."""
-        entries: list[Entry | None] = []
-        for start in range(0, len(tasks), _BATCH):
-            keys = [self._keys.receipt(task) for task in tasks[start : start + _BATCH]]
-            entries.extend(Entry.read(data) for data in self._redis.mget(keys))
-        return entries
+        found = (self._redis.mget([self._keys.receipt(task) for task in some]) for some in chunks(tasks))
+        return [Entry.read(data) for some in found for data in some]
 
     def bytes_of(self, receipts: list[Link]) -> list[bytes | None]:
         """Return the signed envelopes of receipts, None for those that are lost or damaged."""

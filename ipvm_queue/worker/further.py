@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipvm_queue.effects import EffectError, Safety, WaitingError, is_private, safety_of
 from ipvm_queue.effects.further import ABILITY
 from ipvm_queue.errors import DocumentError, LimitError, RefusedError
-from ipvm_queue.ipld import DAG_CBOR, Link, decode_own, encode
+from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.plan import compile_plan
 from ipvm_queue.queue import Proofs
 from ipvm_queue.queue.beneath import FAILED, child_of, nonce_for
@@ -27,6 +27,7 @@ from ipvm_queue.store import Inbox, Keys, Note, RedisRuns, Registry
 from ipvm_queue.submission import ModuleBook, complete
 from ipvm_queue.ucan import Container, Invocation, ReplayError, UcanError
 from ipvm_queue.ucan.proof import is_same
+from ipvm_queue.worker.results import inline
 from ipvm_queue.workflow import DocumentLimits, read, sign, to_document
 
 if TYPE_CHECKING:
@@ -204,22 +205,18 @@ class Agent:
             raise EffectError("job/ended", message, "requestor")
         message = f"{label!r} of the further job (run {run}) failed"
         failure = {"code": FAILED, "message": message, "fault": "requestor", "failed": label}
-        return {"error": {**failure, "error": self._out(ended[label])["error"]}}
+        return {"error": {**failure, "error": inline(ended[label].result, self._blocks)["error"]}}
 
     def _values(self, ended: Mapping[str, Record], most: int) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for label, record in ended.items():
-            found[label] = out = self._out(record)["ok"]
+            found[label] = out = inline(record.result, self._blocks)["ok"]
             most -= len(encode(out))
             if most < 0:
                 raise EffectError(
                     "job/size", "the values of the further job are larger than an answer may be", "requestor"
                 )
         return found
-
-    def _out(self, record: Record) -> dict[str, Value]:
-        out = record.result
-        return decode_own(self._blocks.get(out)) if isinstance(out, Link) else out  # type: ignore[no-any-return]
 
 
 def _kind(what: str) -> EffectError:

@@ -14,14 +14,12 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.errors import BlockError
-from ipvm_queue.ipld import encode_own
 from ipvm_queue.observe import logger
 from ipvm_queue.plan import EFFECT_QUEUE
-from ipvm_queue.store import FAILED, Ask, Record, Settlement
+from ipvm_queue.store import FAILED, Ask, Settlement
 from ipvm_queue.store.blocks import verified
 from ipvm_queue.store.runs import DEATH_LIMIT
-from ipvm_queue.ucan import UcanError, read
-from ipvm_queue.ucan.secret import is_secret
+from ipvm_queue.ucan import UcanError
 from ipvm_queue.worker.attest import Scribe
 from ipvm_queue.worker.authority import REFUSED, NotHandedError
 from ipvm_queue.worker.catch import answer, failure
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ipld import Link, Value
     from ipvm_queue.plan import Node, Plan
-    from ipvm_queue.store import Grant, State
+    from ipvm_queue.store import Grant, Record, State
     from ipvm_queue.worker.tools import Tools
 
 _log = logger(__name__)
@@ -74,7 +72,7 @@ class Shift:
         self._done: list[Settlement] = []
         self._crashed: set[int] = set()
         self._scribe = Scribe(tools.signer, tools.stored)
-        self._results = Results(tools.blocks, plan, self._scribe)
+        self._results = Results(tools.blocks, tools.vault, plan, self._scribe)
 
     def work(self, node: int) -> str:
         """Answer a message that names `node`; return the state of the run."""
@@ -228,7 +226,7 @@ class Shift:
             if found.verdict == "have":
                 pairs = zip(ask.tasks, found.receipts, strict=True)
                 try:
-                    others[ask.node] = {task: self._results.of_receipt(verified(*each)) for task, each in pairs}
+                    others[ask.node] = {task: self._results.of_receipt(*each) for task, each in pairs}
                 except SecretLostError:
                     self._stop(ask.node, nodes.pop(ask.node), FOREIGN, "error")
                 except BlockError as error:
@@ -246,14 +244,9 @@ class Shift:
         needed = dict.fromkeys(each for node in nodes.values() for each in node.predecessors if each not in self._known)
         if not needed:
             return
-        gone: dict[int, BlockError] = {}
-        for number, record in zip(needed, self._tools.runs.records(self._run, list(needed)), strict=True):
-            if record is None:
-                raise RuntimeError(f"node {number} of run {self._run} was released before it settled")
-            try:
-                self._known[number] = self._results.of_record(number, record)
-            except BlockError as error:
-                gone[number] = error
+        records = self._tools.runs.records(self._run, list(needed))
+        known, gone = self._results.of_nodes(dict(zip(needed, records, strict=True)))
+        self._known |= known
         for number in [number for number, node in nodes.items() if not gone.keys().isdisjoint(node.predecessors)]:
             node = nodes.pop(number)
             self._stop(number, node, lost(next(gone[each] for each in node.predecessors if each in gone)), "error")
@@ -329,14 +322,7 @@ class Shift:
         return self._settled(step, record, done.out, receipt, reusable=done.reusable)
 
     def _found(self, step: Step, data: bytes) -> Settlement:
-        receipt = read(data, trusted=True)
-        result, out = self._results.inline(receipt.out), receipt.out
-        if is_secret(receipt.meta):
-            result, meta = self._tools.vault.open_earlier(receipt, result)
-            out = self._scribe.seal_again(step.node, result, meta)
-        elif step.node.secret:  # an operator has said how it came out
-            out = self._scribe.seal_again(step.node, result, receipt.meta)
-        record = Record(receipt.link, "ok" if "ok" in result else "error", cached=True, out=encode_own(out))
+        record, result = self._results.stand_in(step.node, data)
         return self._settled(step, record, result, b"", reusable=True)
 
     def _settled(

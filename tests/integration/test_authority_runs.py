@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from bundles import REGISTRY
 from modules import numbers, salt
+from openings import opening
 
 from ipvm_queue import Client
 from ipvm_queue.crypto import Signer, load_signer
@@ -16,7 +17,7 @@ from ipvm_queue.plan import WASM_QUEUE
 from ipvm_queue.plan.canvas import message
 from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.requests import PUSH, RUN, Request
-from ipvm_queue.store import Keys, NewRun, Opening, RedisRuns, connect
+from ipvm_queue.store import Keys, NewRun, RedisRuns, connect
 from ipvm_queue.ucan import Container, Delegation, Invocation, read, revoke
 
 pytestmark = pytest.mark.integration
@@ -168,19 +169,8 @@ def test_a_run_that_passed_no_gate_is_ended(guest, stack):
         header, store = store_of(stack).header(ours.id), store_of(stack)
         plan = client.plan(client.read({"a": job("add", salt(), 2)}))[0]
         client.blocks.put(plan.data, DAG_CBOR)
-        forged = Opening(
-            plan=plan.link,
-            document=header.document,
-            count=1,
-            requestor=header.requestor,
-            messages={WASM_QUEUE: message(WASM_QUEUE, plan.link, plan.longest)},
-            settled={},
-            arrived={},
-            ready={0: [0]},
-            failed=0,
-            first_failed=None,
-            catch=None,
-        )
+        told = {WASM_QUEUE: message(WASM_QUEUE, plan.link, plan.longest)}
+        forged = opening(plan=plan.link, document=header.document, requestor=header.requestor, messages=told)
         assert store.open(NewRun("f" * 16, forged, 60))
 
         stack.wait_for(lambda: store.header("f" * 16).status != "running")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from openings import opening
 from stack import Stack
 
 from ipvm_queue.errors import LimitError
 from ipvm_queue.ipld import DAG_CBOR, Link
-from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import Keys, NewRun, Note, Opening, Place, RedisFurther, RedisRuns, connect
+from ipvm_queue.store import Keys, NewRun, Note, Place, RedisFurther, RedisRuns, connect
 from ipvm_queue.store.further import MOST_FURTHER
 
 pytestmark = pytest.mark.integration
@@ -52,20 +52,7 @@ def further(broker, runs):
 
 def begin(runs, run):
     """Open a run of two nodes that wait for nothing."""
-    opening = Opening(
-        plan=LINK,
-        document=LINK,
-        count=2,
-        requestor="did:key:z",
-        messages={"q": message("q", LINK, 1.0)},
-        settled={},
-        arrived={},
-        ready={0: [0, 1]},
-        failed=0,
-        first_failed=None,
-        catch=None,
-    )
-    assert runs.open(NewRun(run, opening, 60))
+    assert runs.open(NewRun(run, opening(2), 60))
 
 
 def test_the_first_note_stands(further):

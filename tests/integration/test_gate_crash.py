@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from gates import HOUR, Parties, cid, delegation
+from gates import cid, delegation
 from modules import salt, values
-from stack import Stack
 
 from ipvm_queue.ipld import Link
 from ipvm_queue.store import Leases
 
 pytestmark = pytest.mark.integration
 REQUESTS = 12
-
-
-@pytest.fixture(scope="module")
-def parties(tmp_path_factory):
-    """Return those who stand before a gate; a test that kills it starts another."""
-    stack = Stack(tmp_path_factory.mktemp("gate"), pop_lease=float(HOUR))
-    try:
-        stack.start_valkey()
-        stack.start_worker("w", "-P", "solo")
-        yield Parties(stack)
-    finally:
-        stack.stop()
 
 
 def test_what_came_before_a_crash_is_a_replay_after_it(parties):

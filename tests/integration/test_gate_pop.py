@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from gates import HOUR, Parties, Request, cid, delegation, invocation, now
+from gates import HOUR, Request, cid, delegation, invocation, now
 from modules import salt
-from stack import Stack
 
 from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.ucan import Invocation, read
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def parties(tmp_path_factory):
-    """Return those who stand before a gate, with a worker that has popped for an hour behind it."""
-    stack = Stack(tmp_path_factory.mktemp("gate"), pop_lease=float(HOUR))
-    try:
-        stack.start_valkey()
-        stack.start_worker("w", "-P", "solo")
-        yield Parties(stack)
-    finally:
-        stack.stop()
 
 
 def test_a_good_pop_is_answered_with_a_lease(parties):

@@ -10,27 +10,14 @@ from time import monotonic
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from gates import HOUR, Parties, Request, cid, delegation, invocation, now
+from gates import HOUR, Request, cid, delegation, invocation, now
 from modules import salt
-from stack import Stack
 
 from ipvm_queue.crypto import Signer
 from ipvm_queue.ipld import Link, encode
 from ipvm_queue.ucan import Container
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def parties(tmp_path_factory):
-    """Return those who stand before a gate, with a worker that has popped for an hour behind it."""
-    stack = Stack(tmp_path_factory.mktemp("gate"), pop_lease=float(HOUR))
-    try:
-        stack.start_valkey()
-        stack.start_worker("w", "-P", "solo")
-        yield Parties(stack)
-    finally:
-        stack.stop()
 
 
 def works(parties, request) -> None:

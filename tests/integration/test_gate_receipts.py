@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from bundle_attacks import ATTACKS, one, resigned
 from bundles import ELSE, MALLORY, OTHER_WORKER, REGISTRY, Q, S, W, World, dlg, flipped, handed, inv, task
-from gates import Parties, Request, cid, delegation, invocation
+from gates import Request, cid, delegation, invocation
 from modules import salt
 from principals import NOW
-from stack import Stack
 
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.bundle import verify
@@ -17,18 +16,6 @@ from ipvm_queue.ucan import Container, issue, task_link
 pytestmark = pytest.mark.integration
 
 WHOLE = World()
-
-
-@pytest.fixture(scope="module")
-def parties(tmp_path_factory):
-    """Return those who stand before a gate, with a worker behind it."""
-    stack = Stack(tmp_path_factory.mktemp("gate"))
-    try:
-        stack.start_valkey()
-        stack.start_worker("w", "-P", "solo")
-        yield Parties(stack)
-    finally:
-        stack.stop()
 
 
 def handing(parties, bundle, **changes):

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from gates import HOUR, Parties, Request, cid, delegation, flipped, invocation
+from gates import Request, cid, delegation, flipped, invocation
 from modules import salt
-from stack import Stack
 
 from ipvm_queue.ipld import DAG_CBOR, Link
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def parties(tmp_path_factory):
-    """Return those who stand before a gate, with a worker that has popped for an hour behind it."""
-    stack = Stack(tmp_path_factory.mktemp("gate"), pop_lease=float(HOUR))
-    try:
-        stack.start_valkey()
-        stack.start_worker("w", "-P", "solo")
-        yield Parties(stack)
-    finally:
-        stack.stop()
 
 
 def revocation(signer, revoked, *path, **changes):

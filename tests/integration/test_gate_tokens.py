@@ -7,9 +7,8 @@ from os import urandom
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from gates import DELEGATION, HOUR, INVOCATION, Parties, delegation, now
+from gates import DELEGATION, HOUR, INVOCATION, delegation, now
 from principals import CURVES, forge
-from stack import Stack
 
 from ipvm_queue.crypto import Signer
 from ipvm_queue.ipld import encode
@@ -18,18 +17,6 @@ pytestmark = pytest.mark.integration
 
 HALF = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0  # of secp256k1's order, rounded down
 ORDER = 2 * HALF + 1
-
-
-@pytest.fixture(scope="module")
-def parties(tmp_path_factory):
-    """Return those who stand before a gate, with a worker behind it."""
-    stack = Stack(tmp_path_factory.mktemp("gate"))
-    try:
-        stack.start_valkey()
-        stack.start_worker("w", "-P", "solo")
-        yield Parties(stack)
-    finally:
-        stack.stop()
 
 
 def work(parties, **changes):

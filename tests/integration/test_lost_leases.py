@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from openings import opening
 
 from ipvm_queue.ipld import DAG_CBOR, Link
-from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import Ask, Keys, NewRun, Opening, RedisRuns, connect
+from ipvm_queue.store import Ask, Keys, NewRun, RedisRuns, connect
 
 pytestmark = pytest.mark.integration
 
@@ -21,9 +21,7 @@ def runs(stack):
     """Give runs whose leases are short, on a queue of their own, with one of a single node open."""
     broker, keys = connect(stack.url), Keys("lost")
     store = RedisRuns(broker, keys, lease=LEASE, receipt_lifetime=None)
-    plan = Link.of(b"plan", DAG_CBOR)
-    opening = Opening(plan, plan, 1, "did:key:z", {"q": message("q", plan, 1.0)}, {}, {}, {0: [0]}, 0, None, None)
-    store.open(NewRun("run", opening, 1))
+    store.open(NewRun("run", opening(), 1))
     yield store
     broker.delete(*broker.keys(f"{keys.prefix}*"))
     broker.close()

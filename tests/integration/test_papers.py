@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from openings import opening
 
 from ipvm_queue.ipld import DAG_CBOR, Link
-from ipvm_queue.store import Keys, NewRun, Opening, Papers, RedisRuns, connect
+from ipvm_queue.store import Keys, NewRun, Papers, RedisRuns, connect
 
 pytestmark = pytest.mark.integration
 
 PLAN, JOB, PUSH, POP, LATER = (Link.of(name.encode(), DAG_CBOR) for name in ("plan", "job", "push", "pop", "later"))
 TOKENS, HANDOUT = b"all tokens", b"a hand-out"
-
-
-def opening(**changes):
-    """Return a run of one node."""
-    given = {"plan": PLAN, "document": PLAN, "count": 1, "requestor": "did:key:z", "messages": {"q": "@RUN@"}}
-    given |= {"settled": {}, "arrived": {}, "ready": {0: [0]}, "failed": 0, "first_failed": None, "catch": None}
-    return Opening(**{**given, **changes})
 
 
 @pytest.fixture

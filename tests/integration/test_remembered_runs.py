@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from openings import opening
 
-from ipvm_queue.ipld import DAG_CBOR, Link
-from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import Keys, NewRun, Opening, RedisRuns, connect
+from ipvm_queue.store import Keys, NewRun, RedisRuns, connect
 
 pytestmark = pytest.mark.integration
 
 KEYS = Keys("remembered")
-PLAN = Link.of(b"plan", DAG_CBOR)
 
 
 @pytest.fixture
@@ -26,10 +24,9 @@ def redis(stack):
 def test_what_has_lapsed_is_forgotten_by_and_by(redis):
     """Reading the list changes nothing; sweeps take out what has lapsed, a hundred at most, and keep the rest."""
     runs = RedisRuns(redis, KEYS, lease=1.0, receipt_lifetime=None)
-    opening = Opening(PLAN, PLAN, 1, "did:key:z", {"q": message("q", PLAN, 1.0)}, {}, {}, {0: [0]}, 0, None, None)
     kept = {f"{number:03}" for number in range(0, 250, 5)}
     for run in kept:
-        runs.open(NewRun(run, opening, 60))
+        runs.open(NewRun(run, opening(), 60))
     redis.zadd(KEYS.runs, {f"{number:03}": number for number in range(250)})
     redis.delete(KEYS.run("245"))
 

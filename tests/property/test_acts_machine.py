@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from openings import opening
 from stack import Stack
 
 from ipvm_queue.ipld import DAG_CBOR, Link
-from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import Keys, NewRun, Opening, RedisActs, RedisRuns, Wanted, connect
+from ipvm_queue.store import Keys, NewRun, RedisActs, RedisRuns, Wanted, connect
 
 pytestmark = pytest.mark.integration
 
@@ -32,7 +32,6 @@ def machine(broker):
     keys = Keys("machine")
     guard = RedisActs(broker, keys, lease=LEASE, receipt_lifetime=None)
     runs = RedisRuns(broker, keys, lease=60.0, receipt_lifetime=None)
-    plan = Link.of(b"plan", DAG_CBOR)
 
     class Machine(RuleBasedStateMachine):
         """Two acts on one resource, runs that ask for them, and holders that may stop anywhere."""
@@ -50,20 +49,7 @@ def machine(broker):
         def _lease(self, owner):
             """Open a run whose one node is leased to an owner, as a redelivery or a second submission does."""
             run = f"{next(numbers):016x}"
-            opening = Opening(
-                plan=plan,
-                document=plan,
-                count=1,
-                requestor="did:key:z",
-                messages={"q": message("q", plan, 1.0)},
-                settled={},
-                arrived={},
-                ready={0: [0]},
-                failed=0,
-                first_failed=None,
-                catch=None,
-            )
-            runs.open(NewRun(run, opening, 60))
+            runs.open(NewRun(run, opening(), 60))
             runs.begin(run, owner, 0, 1, 0)
             return run
 

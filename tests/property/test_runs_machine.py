@@ -16,11 +16,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from openings import opening
 from stack import Stack
 
 from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
-from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import Ask, Attestation, Keys, NewRun, Opening, Record, RedisRuns, Settlement, connect
+from ipvm_queue.store import Ask, Attestation, Keys, NewRun, Record, RedisRuns, Settlement, connect
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +33,6 @@ def machine(broker):
     """Return the state machine on a broker."""
     keys = Keys("machine")
     runs = RedisRuns(broker, keys, lease=LEASE, receipt_lifetime=None)
-    plan = Link.of(b"plan", DAG_CBOR)
 
     class Machine(RuleBasedStateMachine):
         """A run of some nodes, workers that do what they like with it, and what must hold all the same."""
@@ -57,21 +56,9 @@ def machine(broker):
             self.settled = {}
             self.old = []
             self.tried = 0
-            opening = Opening(
-                plan=plan,
-                document=plan,
-                count=count,
-                requestor="did:key:z",
-                messages={"q": message("q", plan, 1.0)},
-                settled={},
-                arrived={},
-                ready={0: [node for node in range(count) if not self.before[node]]},
-                failed=0,
-                first_failed=None,
-                catch=None,
-            )
-            assert runs.open(NewRun("run", opening, 60))
-            assert not runs.open(NewRun("run", opening, 60))
+            new = NewRun("run", opening(count, ready={0: [each for each in range(count) if not self.before[each]]}), 60)
+            assert runs.open(new)
+            assert not runs.open(new)
 
         def _take(self, owner, grant):
             for node, _ in grant.nodes:
