@@ -8,7 +8,7 @@ import pytest
 from openings import opening
 
 from ipvm_queue.ipld import DAG_CBOR, Link
-from ipvm_queue.store import Ask, Keys, NewRun, RedisRuns, connect
+from ipvm_queue.store import Ask, Keys, NewRun, Record, RedisRuns, Settlement, connect
 
 pytestmark = pytest.mark.integration
 
@@ -53,3 +53,16 @@ def test_what_a_dead_worker_had_of_a_cancelled_run_is_let_go(runs, stack):
     left = [stack.redis.exists(f"{{ipvm:lost}}:run:run:{part}") for part in ("ready:0", "leases", "claims")]
     assert left == [0, 0, 0]
     assert stack.redis.llen("{ipvm:lost}:q") == messages
+
+
+def test_a_node_has_the_record_that_it_had_first(runs, stack):
+    """Whoever settles it again changes nothing, even with a claim to it that nobody can have any more."""
+    first, second = (Record(Link.of(name, DAG_CBOR), "ok", cached=False, out=b"\xf6") for name in (b"first", b"second"))
+    runs.begin("run", "me/1", 0, 1, 0)
+    for record in (first, second):
+        stack.redis.hset("{ipvm:lost}:run:run:claims", "0", "0|me/1")
+        settled = Settlement(0, record, b"", [], reusable=True, fails=False, ahead=False, targets=[])
+        runs.settle("run", "me/1", 0, [settled])
+
+    assert runs.records("run", [0]) == [first]
+    assert runs.header("run").left == 0

@@ -126,7 +126,7 @@ def test_a_plan_reads_back_from_its_blocks(count):
     plan, pages = compiled
     again = load(plan.data, pages.__getitem__)
 
-    assert list(again) == list(plan)
+    assert list(again) == list(plan) == [again.node(number) for number in range(count)]
     assert again.link == plan.link
     assert again.bounds == (Bounds(300.0, 64 * 1024 * 1024, 10_000_000, 10_000_000),)
     assert len(pages) == (0 if count <= PAGE else -(-count // PAGE))
