@@ -22,14 +22,14 @@ import guest
 from measure import Broker, cpu_seconds
 
 from ipvm_queue.crypto import load_signer
-from ipvm_queue.ipld import CODEC, DAG_CBOR, Link, encode
+from ipvm_queue.ipld import CODEC, DAG_CBOR, Link
 from ipvm_queue.queue import Proofs, Stall, establish
 from ipvm_queue.queue.requests import pop, push
 from ipvm_queue.settings import Settings
 from ipvm_queue.store import Inbox, Keys, RedisBlocks, connect
 from ipvm_queue.ucan import read
 from ipvm_queue.workflow import read as read_job
-from ipvm_queue.workflow import sign, to_document
+from ipvm_queue.workflow import sign
 
 ROOT = Path(__file__).parent.parent
 PUSHES, TASKS = 4000, 10_000
@@ -103,7 +103,7 @@ class Bench:
         """Return the request to push a job of independent tasks, made and signed."""
         task = {"type": "wasm/1.0", "with": self.module, "func": "sum2"}
         jobs = {f"t{i}": {**task, "input": [number, i]} for i in range(tasks)}
-        document = encode(to_document(sign(read_job(json.dumps(jobs)), self.signer)))
+        document = sign(read_job(json.dumps(jobs)), self.signer).document
         link = Link.of(document, DAG_CBOR)
         now = int(time.time())
         asked = push(self.signer, self.queue, self.service, link, self.proofs, now=now, lifetime=3600)

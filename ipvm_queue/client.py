@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.effects import is_private, safety_of, uses
 from ipvm_queue.errors import RefusedError, UsageError
-from ipvm_queue.ipld import DAG_CBOR, Link, encode
+from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.plan import Plan, compile_plan, load
 from ipvm_queue.queue import Proofs, WorkQueue, establish
 from ipvm_queue.queue.agents import keep
@@ -22,7 +22,7 @@ from ipvm_queue.run import Run, RunSummary, Stores, summarise
 from ipvm_queue.settings import Settings
 from ipvm_queue.store import Inbox, Keys, RedisActs, RedisBlocks, RedisReceipts, RedisRuns, Registry, connect
 from ipvm_queue.submission import ModuleBook, bring_files, complete
-from ipvm_queue.workflow import DocumentLimits, Workflow, read, sign, to_document
+from ipvm_queue.workflow import DocumentLimits, Workflow, read, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -136,7 +136,7 @@ class Client:
         For a signer whom no queue lets in it is the plan that a queue of their own would have.
         """
         ready, brought = self._complete(workflow, folder, blocks)
-        document = Link.of(encode(to_document(ready)), DAG_CBOR)
+        document = Link.of(ready.document, DAG_CBOR)
         service = self.counter.service if self.is_let_in else self.signer.did
         plan, pages = compile_plan(ready, self.subject, document, service, safety=safety_of, private=is_private)
         return plan, {**brought, **pages}
@@ -158,10 +158,9 @@ class Client:
         with collector_paused():
             workflow = document if isinstance(document, Workflow) else self.read(document, name=name)
             ready, brought = self._complete(workflow, folder, blocks)
-            document = encode(to_document(ready))
-            link = Link.of(document, DAG_CBOR)
+            link = Link.of(ready.document, DAG_CBOR)
             missing = {cid: data for cid, data in brought.items() if self.blocks.size(cid) is None}
-            accepted = self.counter.push(link, {link: document, **missing})
+            accepted = self.counter.push(link, {link: ready.document, **missing})
             plan = self._plan(accepted.plan)
         return Run(accepted.run, plan, self._stores())
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from principals import NOW, principal
 
 from ipvm_queue.effects import is_private, safety_of, uses
-from ipvm_queue.ipld import DAG_CBOR, Link, cid_of, encode
+from ipvm_queue.ipld import DAG_CBOR, Link, cid_of
 from ipvm_queue.plan import compile_plan
 from ipvm_queue.queue.let_in import run_of
 from ipvm_queue.queue.recompute import Registry
 from ipvm_queue.ucan import Container, Delegation, Invocation, issue, resolve, task_link
-from ipvm_queue.workflow import read, sign, to_document
+from ipvm_queue.workflow import read, sign
 
 Q, S, W, U, MALLORY = map(principal, ("queue", "service", "worker", "user", "mallory"))
 OTHER_WORKER = principal("another worker")
@@ -45,7 +45,7 @@ class World:
             "7": lambda: dlg(S, user, S, "/"),
         }
         self.tokens = {name: self._given(name, make) for name, make in grants.items()}
-        self.document = encode(to_document(sign(read({"header": {"nonce": b"n"}, "jobs": jobs}), user)))
+        self.document = sign(read({"header": {"nonce": b"n"}, "jobs": jobs}), user).document
         link = Link.of(self.document, DAG_CBOR)
         self._add("8", lambda t: inv(user, S, "/ipvm/run", {"job": link}, t["7"], expiration=LONG))
         self._add("9", lambda t: inv(user, queue, "/queue/push", {"inv": t["8"].link}, t["1"]))

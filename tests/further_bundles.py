@@ -7,10 +7,10 @@ import json
 from bundles import LONG, OTHER_WORKER, Q, S, U, W, World, dlg, inv, task
 from principals import NOW
 
-from ipvm_queue.ipld import DAG_CBOR, Link, encode
+from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.queue.beneath import nonce_for
 from ipvm_queue.ucan import Container, Invocation, issue
-from ipvm_queue.workflow import read, sign, to_document
+from ipvm_queue.workflow import read, sign
 
 FURTHER = {"b": task(1), "c": task({"from": "b"}, 2)}
 VALUES = {"b": "b is done", "c": "c is done"}
@@ -19,7 +19,7 @@ CONTAINED = Link.of(b"the container that it was sent in")
 
 def document(jobs, signer, parent):
     """Return a signed job as it stands in a block."""
-    return encode(to_document(sign(read({"header": {"nonce": b"n", "parent": parent}, "jobs": jobs}), signer)))
+    return sign(read({"header": {"nonce": b"n", "parent": parent}, "jobs": jobs}), signer).document
 
 
 class Nested:

@@ -18,11 +18,11 @@ from modules import numbers, salt
 from principals import forge
 
 from ipvm_queue.crypto import Signer, load_signer
-from ipvm_queue.ipld import DAG_CBOR, Link, encode
+from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.store import Keys
 from ipvm_queue.ucan import Container, Receipt, read
 from ipvm_queue.workflow import read as read_job
-from ipvm_queue.workflow import sign, to_document
+from ipvm_queue.workflow import sign
 
 DELEGATION, INVOCATION = "ucan/dlg@1.0.0", "ucan/inv@1.0.0"
 HOUR = 3600
@@ -93,7 +93,7 @@ class Parties:
         """Return a signed job; by default of one task that nobody has had before."""
         jobs = jobs or {"only": self.task("add", salt(), 1)}
         body = read_job(json.dumps(jobs))
-        return encode(to_document(sign(body, signer or self.user)))
+        return sign(body, signer or self.user).document
 
     @staticmethod
     def task(func: str, *args, **more) -> dict:

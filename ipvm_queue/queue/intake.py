@@ -11,13 +11,13 @@ from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import DocumentError, IpvmError, RefusedError
-from ipvm_queue.ipld import Link, encode_own
+from ipvm_queue.ipld import Link
 from ipvm_queue.queue.accept import accept_push
 from ipvm_queue.queue.let_in import LetIn, run_of, write_answer
 from ipvm_queue.queue.push import Admission, Filed
 from ipvm_queue.ucan import LEEWAY, InvalidSignatureError, MalformedError, ReplayError, issue
 from ipvm_queue.ucan.proof import is_same
-from ipvm_queue.workflow import DocumentLimits, read, to_document
+from ipvm_queue.workflow import DocumentLimits, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -129,7 +129,7 @@ class Intake:
             raise InvalidSignatureError(
                 f"the job is not signed by {accepted.job.iss}, who has it run", token=accepted.job.link
             )
-        if encode_own(to_document(workflow)) != document:
+        if workflow.document != document:
             raise MalformedError("the job is not the DAG-CBOR of {header, jobs, signature}", token=accepted.job.link)
         return workflow
 

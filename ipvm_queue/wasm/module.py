@@ -42,6 +42,8 @@ class ModuleInfo:
 
     def find(self, func: str) -> str:
         """Return the export that `func` means: exactly, else by kebab-case; `ModuleError` for none or several."""
+        if func in self.functions:
+            return func
         found = names.matches(func, self.functions)
         if len(found) == 1:
             return found[0]
@@ -69,9 +71,9 @@ class ModuleInfo:
         """Whether a core export is called with DAG-CBOR in memory instead of numbers."""
         return (
             self.kind == "core"
+            and "memory" in self.memories
             and self.functions.get("ipvm_alloc") == _ALLOC
             and self.functions.get(export) == _BYTES_ABI
-            and "memory" in self.memories
         )
 
     def check_call(self, func: str, args: Sequence[Value]) -> None:

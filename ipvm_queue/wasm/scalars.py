@@ -57,10 +57,10 @@ def floating(value: Value, name: str) -> float:
 
 def core_argument(value: Value, kind: str) -> int | float:
     """Return `value` for a core parameter: integers signed or unsigned, floats by value."""
-    if kind in CORE_RANGES:
-        low, high = CORE_RANGES[kind]
-        return integer(value, low, high, kind)
-    return floating(value, kind)
+    if kind not in CORE_RANGES:
+        return floating(value, kind)
+    low, high = CORE_RANGES[kind]
+    return value if type(value) is int and low <= value <= high else integer(value, low, high, kind)
 
 
 def shortest_f32(number: float) -> float:

@@ -28,7 +28,7 @@ from ipvm_queue.submission import ModuleBook, complete
 from ipvm_queue.ucan import Container, Invocation, ReplayError, UcanError
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.worker.results import inline
-from ipvm_queue.workflow import DocumentLimits, read, sign, to_document
+from ipvm_queue.workflow import DocumentLimits, read, sign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +115,7 @@ class Agent:
     def _prepare(self, job: dict[str, Value] | str, call: Call, asked: Asked) -> Note:
         """Sign a job and its invocation, and keep them where whoever comes to the task again finds them."""
         workflow = self._workflow(job, asked)
-        document = encode(to_document(workflow))
+        document = workflow.document
         link = Link.of(document, DAG_CBOR)
         if self._plan(workflow, link, asked).owner is not None:
             raise _kind("has secrets: they would be sealed to the worker that has it run")

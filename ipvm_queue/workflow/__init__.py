@@ -6,7 +6,7 @@ from ipvm_queue.workflow.limits import DocumentLimits
 from ipvm_queue.workflow.model import Config, Promise, Signature, Task, Workflow
 from ipvm_queue.workflow.promises import promises
 from ipvm_queue.workflow.readers import read
-from ipvm_queue.workflow.signing import bind, name_functions, sign, to_document
+from ipvm_queue.workflow.signing import bind, name_functions, sign
 
 __all__ = [
     "Config",
@@ -24,5 +24,4 @@ __all__ = [
     "promises",
     "read",
     "sign",
-    "to_document",
 ]

@@ -30,7 +30,8 @@ def read_document(source: Source, limits: DocumentLimits) -> Workflow:
     if not is_enveloped(value):
         value, at = {"jobs": value}, ()
     body = {"header": value.get("header", {}), "jobs": value.get("jobs", {})}
-    signature = check_signature(body, value["signature"]) if "signature" in value else None
+    document = source.data if value.keys() == body.keys() | {"signature"} else None
+    signature = check_signature(body, value["signature"], document) if "signature" in value else None
     reading = Reading()
     _check_parts(value, reading)
     return assemble(source, body, reading, limits, at=at, signature=signature)

@@ -92,7 +92,8 @@ def _read_func(value: Value, path: Path, reading: Reading) -> str | Promise | No
     return None
 
 
-def _read_positional(value: Value, path: Path, reading: Reading) -> list[Value]:
+def read_positional(value: Value, path: Path, reading: Reading) -> list[Value]:
+    """Return the arguments of a Wasm job, in order, with promises in their place."""
     if type(value) is list:
         filled: list[Value] = fill(value, path, reading)
         return filled
@@ -186,7 +187,7 @@ ON: Final = Record(
         "error": Field(_FOLLOWERS, "jobs that run when this one fails"),
     },
 )
-POSITIONAL: Final = Shape(_read_positional, {"type": "array"})
+POSITIONAL: Final = Shape(read_positional, {"type": "array"})
 NAMED: Final = Shape(_read_named, either({"type": "object"}, {"type": "array", "items": {"type": "object"}}))
 ANY: Final = Shape(fill, {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.workflow.promises import promises
@@ -27,14 +28,12 @@ def predecessors(tasks: Mapping[str, Task], taken: Mapping[str, Sequence[str]] |
     """
     if taken is None:
         taken = {label: dependencies(task) for label, task in tasks.items()}
-    waits = {label: {name: None for name in taken[label] if name in tasks} for label in tasks}
+    waits = {label: dict.fromkeys(taken[label]) for label in tasks if taken[label]}
     for label, task in tasks.items():
-        if not (task.on_success or task.on_error):
-            continue
-        for follower in (*task.on_success, *task.on_error):
-            if follower in waits:
-                waits[follower][label] = None
-    return {label: list(names) for label, names in waits.items()}
+        if task.on_success or task.on_error:
+            for follower in (*task.on_success, *task.on_error):
+                waits.setdefault(follower, {})[label] = None
+    return {label: [name for name in waits[label] if name in tasks] if label in waits else [] for label in tasks}
 
 
 def find_cycles(waits: Mapping[str, Sequence[str]]) -> list[list[str]]:
@@ -59,18 +58,17 @@ def find_cycles(waits: Mapping[str, Sequence[str]]) -> list[list[str]]:
 
 def _unordered(waits: Mapping[str, Sequence[str]]) -> dict[str, None]:
     """Return what is left when everything that can be put in order is taken away."""
-    open_edges = {label: len(names) for label, names in waits.items()}
-    followers: dict[str, list[str]] = {label: [] for label in waits}
-    for label, names in waits.items():
-        for name in names:
+    open_edges = {label: len(names) for label, names in waits.items() if names}
+    followers: dict[str, list[str]] = defaultdict(list)
+    for label in open_edges:
+        for name in waits[label]:
             followers[name].append(label)
-    ready = [label for label, count in open_edges.items() if count == 0]
+    ready = [label for label in followers if label not in open_edges]
     while ready:
-        label = ready.pop()
-        del open_edges[label]
-        for follower in followers[label]:
+        for follower in followers.get(ready.pop(), ()):
             open_edges[follower] -= 1
             if open_edges[follower] == 0:
+                del open_edges[follower]
                 ready.append(follower)
     return dict.fromkeys(open_edges)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.workflow.config import merge
-from ipvm_queue.workflow.faults import Path, kind_of, show
-from ipvm_queue.workflow.fields import ARGUMENTS, EFFECT, RESOURCES, WASM, WASM_TYPES
+from ipvm_queue.workflow.faults import Path, kind_of
+from ipvm_queue.workflow.fields import ARGUMENTS, EFFECT, RESOURCES, WASM, WASM_TYPES, read_positional
 from ipvm_queue.workflow.fields import TYPE as JOB_TYPE
 from ipvm_queue.workflow.model import Config, Task
 from ipvm_queue.workflow.promises import promises
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_LABEL: Final = 256  # jobs written in place repeat the label of the job around them
 CATCH: Final = "catch"
+_PLAIN: Final = 4  # fields of a Wasm job that has `type`, `with`, `func` and its arguments, and no more
 
 
 class JobReader:
@@ -28,6 +29,7 @@ class JobReader:
         self._reading = reading
         self._base = base
         self._configs: dict[str, Config] = {}
+        self._calls: dict[tuple[str, ...], Task] = {}
 
     def read_jobs(self, jobs: Value, path: Path) -> None:
         """Read a map of labelled jobs."""
@@ -54,7 +56,7 @@ class JobReader:
             return
         self.tasks[label] = task
         self.waits[label] = [name for name, _path in self._reading.promised[before:]]
-        for branch, followers in (fields.get("on") or {}).items():
+        for branch, followers in (fields["on"] or {}).items() if "on" in fields else ():
             for index, follower in enumerate(followers):
                 if type(follower) is dict:
                     self.read_job(f"{label}.on.{branch}.{index}", follower, (*path, "on", branch, index))
@@ -78,8 +80,14 @@ class JobReader:
             return None, {}
         kind = job.get("type")
         if kind in WASM_TYPES:
+            call = _call(job)
+            if call in self._calls:
+                return self._again(self._calls[call], label, job, call[-1], path), {}
             fields = WASM.read(job, path, self._reading)
-            return self._wasm(label, fields, path), fields
+            task = self._wasm(label, fields, path)
+            if call and not self._reading.faults:
+                self._calls[call] = task
+            return task, fields
         if "do" in job if kind is None else JOB_TYPE.read(kind, (*path, "type"), self._reading):
             fields = EFFECT.read(job, path, self._reading)
             return self._effect(label, fields, path), fields
@@ -87,6 +95,15 @@ class JobReader:
             hint = f'"type": "{WASM_TYPES[0]}" is a Wasm job, "type": "ipvm/effect" an effect'
             self._fault("missing-field", "a job needs the field 'type'", path, hint=hint)
         return None, {}
+
+    def _again(self, task: Task, label: str, job: dict[str, Value], name: str, path: Path) -> Task:
+        """Read a job that differs from an earlier one in its arguments alone: large documents are full of them."""
+        args = read_positional(job[name], (*path, name), self._reading)
+        at = self._at(path)
+        return Task(label, task.kind, task.resource, task.ability, task.func, args, config=task.config, at=at)
+
+    def _at(self, path: Path) -> Path:
+        return path if self._reading.origin is None else self._reading.origin(path)
 
     def _wasm(self, label: str, fields: dict[str, Any], path: Path) -> Task:
         given = fields.get("ipvm/config") or {}
@@ -120,7 +137,7 @@ class JobReader:
             public=fields.get("public"),
             force=bool(fields.get("force")),
             meta=fields.get("meta") or {},
-            path=show(path if self._reading.origin is None else self._reading.origin(path)),
+            at=self._at(path),
             on_success=_labels(label, "success", on["success"]) if "success" in on else (),
             on_error=_labels(label, "error", on["error"]) if "error" in on else (),
             **own,
@@ -147,6 +164,16 @@ class JobReader:
 
     def _fault(self, code: str, message: str, path: Path, *, hint: str | None = None, at_key: bool = False) -> None:
         self._reading.faults.add(code, message, path, hint=hint, at_key=at_key)
+
+
+def _call(job: dict[str, Value]) -> tuple[str, ...]:
+    """Return what a plain Wasm job says beside its arguments, and under which name it has them; nothing for others."""
+    module, func = job.get("with"), job.get("func")
+    if len(job) == _PLAIN and type(module) is type(func) is str:
+        for name in ARGUMENTS:
+            if name in job:
+                return job["type"], module, func, name
+    return ()
 
 
 def _given(names: tuple[str, ...], fields: dict[str, Any]) -> Any:

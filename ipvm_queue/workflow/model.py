@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from ipvm_queue.errors import SignatureError
+from ipvm_queue.workflow.faults import show
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ipvm_queue.ipld import Link, Value
+    from ipvm_queue.workflow.faults import Path
 
 Branch: TypeAlias = Literal["ok", "error", "*"]
 
@@ -53,6 +57,7 @@ class Task(NamedTuple):
     (`"wasm/run"` for Wasm), `args` the list of arguments of a Wasm call or the map of an effect's, with `Promise`s as
     leaves at any depth. `func` None means "the export named like the label". `public` says whether others may see the
     result (None: unless it is secret by `taint`'s rules), `force` that a result private by nature may be published.
+    `at` is where it stands in its document.
     """
 
     label: str
@@ -68,15 +73,24 @@ class Task(NamedTuple):
     public: bool | None = None
     force: bool = False
     meta: Mapping[str, Value] = _NO_META
-    path: str = ""
+    at: Path = ()
+
+    @property
+    def path(self) -> str:
+        """Where it stands in its document, as people write it."""
+        return show(self.at)
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who signed a document, and the raw signature over the DAG-CBOR of `{header, jobs}` (IPVM job 3)."""
+    """Who signed a document, and the raw signature over the DAG-CBOR of `{header, jobs}` (IPVM job 3).
+
+    `document` is the DAG-CBOR of the whole, `{header, jobs, signature}`.
+    """
 
     issuer: str
     signature: bytes
+    document: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +106,10 @@ class Workflow:
     proofs: tuple[Link, ...] = ()
     signature: Signature | None = None
     body: Value = None
+
+    @property
+    def document(self) -> bytes:
+        """The DAG-CBOR of the signed document; raises `SignatureError` where nobody has signed it."""
+        if self.signature is None:
+            raise SignatureError("the document is not signed", hint="sign it first: workflow.sign(…)")
+        return self.signature.document

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 NONCE_BYTES: Final = 12
 _HEADER_BYTES: Final = 8  # of a varsig, in each of the three suites
 _SIGNATURE_BYTES: Final = 64
+_COVERED: Final = b"\xa2"  # heads of a map of two, and of three
+_WHOLE: Final = b"\xa3"
+_LAST: Final = encode_own("signature")
 
 
 def sign(workflow: Workflow, signer: Signer) -> Workflow:
@@ -36,20 +39,27 @@ def sign(workflow: Workflow, signer: Signer) -> Workflow:
     nonce = workflow.nonce if workflow.nonce is not None else urandom(NONCE_BYTES)
     header = {"v": VERSION, "nonce": nonce, **workflow.body["header"], "requestor": signer.did}
     body = {"header": header, "jobs": workflow.body["jobs"]}
-    signature = Signature(signer.did, signer.sign(encode(body)))
+    covered = encode(body)
+    raw = signer.sign(covered)
+    signature = Signature(signer.did, raw, covered_and(signer.varsig + raw, covered))
     return replace(workflow, requestor=signer.did, nonce=nonce, body=body, signature=signature)
 
 
-def to_document(workflow: Workflow) -> Value:
-    """Return the signed document `{header, jobs, signature}`; without `signature` if there is none yet."""
-    if workflow.signature is None:
-        return dict(workflow.body)
-    suite, _ = principal(workflow.signature.issuer)
-    return {**workflow.body, "signature": suite.varsig + workflow.signature.signature}
+def covered_and(signature: bytes, covered: bytes) -> bytes:
+    """Return the DAG-CBOR of `{header, jobs, signature}`, given that of `{header, jobs}`: `signature` sorts last."""
+    return _WHOLE + covered[1:] + _LAST + encode_own(signature)
 
 
-def check_signature(body: Value, signature: Value) -> Signature:
-    """Return who signed `body`; raises `SignatureError` unless the header's requestor did."""
+def covered_by(signature: bytes, document: bytes) -> bytes:
+    """Return the DAG-CBOR of `{header, jobs}`, given that of `{header, jobs, signature}`."""
+    return _COVERED + document[1 : -len(_LAST + encode_own(signature))]
+
+
+def check_signature(body: Value, signature: Value, document: bytes | None = None) -> Signature:
+    """Return who signed `body`; raises `SignatureError` unless the header's requestor did.
+
+    `document` is the DAG-CBOR of `{header, jobs, signature}` where it was read from that.
+    """
     if type(signature) is not bytes:
         raise SignatureError("'signature' is bytes", hint='in JSON: {"/": {"bytes": "base64"}}')
     suite = suite_of_header(signature[:_HEADER_BYTES])
@@ -61,15 +71,16 @@ def check_signature(body: Value, signature: Value) -> Signature:
     if type(requestor) is not str or len(requestor) > MAX_DID:
         raise SignatureError("a signed document names its signer in header.requestor", path="header.requestor")
     raw = signature[_HEADER_BYTES:]
+    covered = encode_own(body) if document is None else covered_by(signature, document)
     try:
         suite_of_did, key = principal(requestor)
-        good = suite_of_did is suite and suite.verifies(key, raw, encode_own(body))
+        good = suite_of_did is suite and suite.verifies(key, raw, covered)
     except CodecError as error:
         raise SignatureError(error.message, path="header.requestor", hint=error.hint) from error
     if not good:
         hint = "it was changed after signing, or signed by another key: sign it again"
         raise SignatureError(f"the signature is not {requestor}'s over this document", hint=hint)
-    return Signature(requestor, raw)
+    return Signature(requestor, raw, document or covered_and(signature, covered))
 
 
 def bind(workflow: Workflow, modules: Mapping[str, Link]) -> Workflow:

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 class Source:
     """A parsed document: its value, its text if it was JSON, and whether a map in it names a key twice.
 
-    It `is_fit` where the codec that read it has refused whatever is not IPLD or too deep.
+    `data` are its bytes if it was DAG-CBOR: the codec has refused whatever is not IPLD or too deep then.
     """
 
     name: str
     value: Value
     text: str | None = None
     repeats: bool = False
-    is_fit: bool = False
+    data: bytes | None = None
 
 
 def parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimits) -> Source:
@@ -58,7 +58,7 @@ def parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimit
 
 def check_fit(source: Source, limits: DocumentLimits) -> None:
     """Raise `DocumentError` unless the value is IPLD and not too deep: `too-deep`, `bad-cid`, `not-finite`, …."""
-    if source.is_fit:
+    if source.data is not None:
         return
     try:
         check(source.value, max_depth=limits.depth)
@@ -74,7 +74,7 @@ def check_fit(source: Source, limits: DocumentLimits) -> None:
 
 def _parse_cbor(data: bytes, name: str, limits: DocumentLimits) -> Source:
     try:
-        return Source(name, decode(data, max_bytes=limits.size, max_depth=limits.depth), is_fit=True)
+        return Source(name, decode(data, max_bytes=limits.size, max_depth=limits.depth), data=data)
     except LimitError as error:
         _refuse("too-deep", error.message, name)
     except CodecError as error:

@@ -11,10 +11,10 @@ from stack import Stack
 from ipvm_queue import Client
 from ipvm_queue.crypto import Signer
 from ipvm_queue.errors import DocumentError, IpvmError, LimitError, SignatureError, UnavailableError
-from ipvm_queue.ipld import Link
+from ipvm_queue.ipld import Link, decode
 from ipvm_queue.run import Tick
 from ipvm_queue.settings import Settings
-from ipvm_queue.workflow import sign, to_document
+from ipvm_queue.workflow import sign
 
 pytestmark = pytest.mark.integration
 
@@ -109,7 +109,7 @@ def test_a_block_that_is_no_wasm(known, stack):
 
 def test_a_changed_signed_document(known, stack):
     """A document that was changed after signing is refused before anything else is looked at."""
-    signed = to_document(sign(known.read({"a": job()}), known.signer))
+    signed = decode(sign(known.read({"a": job()}), known.signer).document)
     signed["jobs"]["a"]["input"] = [3, 4]
     before = snapshot(stack)
 

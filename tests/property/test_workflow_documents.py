@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from ipvm_queue.crypto import Signer
 from ipvm_queue.errors import DocumentError
-from ipvm_queue.ipld import Link, encode
-from ipvm_queue.workflow import find_cycles, predecessors, promises, read, sign, to_document
+from ipvm_queue.ipld import Link, decode, encode
+from ipvm_queue.workflow import find_cycles, predecessors, promises, read, sign
 
 MODULE = "bafkreie53mk3duiynh5pzmhuzadaif6hpizod5wr6dt34canmxo7j7jfcu"
 SIGNER = Signer.generate()
@@ -27,6 +27,18 @@ VALUES = st.recursive(
 )
 LABELS = st.integers(0, 30).map("j{}".format)
 PLAIN = st.integers(-(1 << 53), 1 << 53) | st.text(max_size=5).filter(lambda text: text.isprintable()) | st.none()
+JOBS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["wasm/1.0", "ipvm/wasm"])},
+    optional={
+        "with": st.sampled_from([MODULE, f"ipfs://{MODULE}", Link.parse(MODULE), "no cid", 1]),
+        "func": st.sampled_from(["sum", "f", "", 2]),
+        "input": st.just([1, {"a": [2]}]) | st.just(7),
+        "args": st.just([1]),
+        "maxGas": st.just(3),
+        "on": st.just({"success": []}),
+        "other": st.just(1),
+    },
+)
 
 
 @st.composite
@@ -71,7 +83,25 @@ def test_a_signed_document_is_the_same_workflow(jobs):
     """Signing, encoding and reading back changes nothing but the header."""
     signed = sign(read({"header": {}, "jobs": jobs}), SIGNER)
 
-    assert read(encode(to_document(signed))).tasks == signed.tasks
+    again = read(signed.document)
+
+    assert again.tasks == signed.tasks
+    assert again.document == signed.document == encode(decode(signed.document))
+
+
+@given(st.lists(JOBS, min_size=2, max_size=8))
+def test_jobs_that_are_alike_are_read_as_each_would_be_alone(jobs):
+    """Whatever stood before it, a job comes to the same task, or to the same faults."""
+    document = {f"j{index}": job for index, job in enumerate(jobs)}
+    alone = [{label: job} for label, job in document.items()]
+
+    try:
+        tasks = read(document).tasks
+    except DocumentError as error:
+        told = [(fault.path, fault.code, fault.message) for fault in error.faults]
+        assert told == [(fault.path, fault.code, fault.message) for each in alone for fault in faults_of(each)]
+    else:
+        assert tasks == {label: read({label: job}).tasks[label] for label, job in document.items()}
 
 
 @given(graphs())

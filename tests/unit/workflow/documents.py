@@ -24,7 +24,7 @@ def effect(ability: str = "crud/read", uri: str = "dns://example.com?TYPE=TXT", 
 
 def unplaced(workflow):
     """Return the tasks of a workflow without the places in which they stood."""
-    return {label: task._replace(path="") for label, task in workflow.tasks.items()}
+    return {label: task._replace(at=()) for label, task in workflow.tasks.items()}
 
 
 def read_json(document: Any, **limits: int) -> Any:

@@ -9,8 +9,8 @@ from documents import MODULE, effect, wasm
 from ipvm_queue.crypto import Signer
 from ipvm_queue.crypto.ed25519 import VARSIG_HEADER
 from ipvm_queue.errors import SignatureError
-from ipvm_queue.ipld import Link, encode
-from ipvm_queue.workflow import bind, read, sign, to_document
+from ipvm_queue.ipld import Link, decode, encode
+from ipvm_queue.workflow import bind, read, sign
 
 JOBS = {"a": wasm(1), "b": wasm({"from": "a"})}
 
@@ -24,7 +24,7 @@ def signer() -> Signer:
 def test_a_signed_document_reads_back(signer):
     """Signing fills in the header; the document as a block reads as the same tasks, with its signer."""
     signed = sign(read({"header": {}, "jobs": JOBS}), signer)
-    again = read(encode(to_document(signed)))
+    again = read(signed.document)
 
     assert again.tasks == signed.tasks
     assert again.requestor == signer.did
@@ -35,7 +35,7 @@ def test_a_signed_document_reads_back(signer):
 
 def test_a_bare_map_is_wrapped_and_signed(signer):
     """The submitter's signature turns a bare map into a whole document."""
-    document = to_document(sign(read(JOBS), signer))
+    document = decode(sign(read(JOBS), signer).document)
 
     assert set(document) == {"header", "jobs", "signature"}
     assert document["jobs"] == JOBS
@@ -57,13 +57,15 @@ def test_two_signings_differ_by_nonce(signer):
 
 
 def test_an_unsigned_document_has_no_signature():
-    """`to_document` of an unsigned workflow is its header and jobs."""
-    assert to_document(read(JOBS)) == {"header": {}, "jobs": JOBS}
+    """Its header and jobs are there to be signed, and there is no document yet."""
+    assert read(JOBS).body == {"header": {}, "jobs": JOBS}
+    with pytest.raises(SignatureError, match="not signed"):
+        _ = read(JOBS).document
 
 
 def test_any_change_breaks_the_signature_and_is_told_alone(signer):
     """A changed document is refused for its signature before its other faults are looked at."""
-    document = to_document(sign(read(JOBS), signer))
+    document = decode(sign(read(JOBS), signer).document)
     document["jobs"] = {**JOBS, "a": {"type": "nonsense"}}
 
     with pytest.raises(SignatureError) as caught:
@@ -87,7 +89,7 @@ def test_any_change_breaks_the_signature_and_is_told_alone(signer):
 )
 def test_wrong_signatures_are_refused(signer, change):
     """Zeroes, texts, nobody's and somebody else's signatures are refused."""
-    document = {**to_document(sign(read(JOBS), signer)), **change}
+    document = {**decode(sign(read(JOBS), signer).document), **change}
 
     with pytest.raises(SignatureError):
         read(document)
@@ -95,7 +97,7 @@ def test_wrong_signatures_are_refused(signer, change):
 
 def test_a_signed_document_survives_json(signer):
     """DAG-JSON writes the bytes in base64 and they verify again."""
-    document = to_document(sign(read({"header": {"nonce": "n"}, "jobs": JOBS}), signer))
+    document = decode(sign(read({"header": {"nonce": "n"}, "jobs": JOBS}), signer).document)
 
     def plain(value):
         return {"/": {"bytes": b64encode(value).decode().rstrip("=")}}
@@ -126,7 +128,7 @@ def test_files_are_bound_everywhere(signer):
     assert [task.resource for task in bound.tasks.values() if task.kind == "wasm"] == [link, link]
     assert bound.catch is not None
     assert bound.catch.resource == link
-    assert read(encode(to_document(sign(bound, signer)))).tasks == bound.tasks
+    assert read(sign(bound, signer).document).tasks == bound.tasks
     assert bind(bound, {}) is bound
 
 
