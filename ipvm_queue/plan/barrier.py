@@ -25,6 +25,8 @@ class Barrier(NamedTuple):
 
 def find_barrier(order: Sequence[str], before: Mapping[str, Sequence[str]], safety: Mapping[str, Safety]) -> Barrier:
     """Divide tasks by the barrier; `before` are those that each waits for. Nothing is behind where none is needed."""
+    if Safety.COMMAND not in safety.values():
+        return Barrier([], [], [])
     feeds_pure: set[str] = set()
     for label in reversed(order):
         if label in feeds_pure or safety[label] is Safety.PURE:

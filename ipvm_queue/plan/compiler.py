@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.crypto import check_recipient
@@ -36,52 +36,51 @@ class _Edges:
     """Who waits for whom, by label. Most tasks of a large job wait for nobody, and cost nothing here."""
 
     def __init__(self, workflow: Workflow) -> None:
-        self._promises = {label: _promises(task) for label, task in workflow.tasks.items()}
-        self.when: dict[str, list[tuple[str, Branch]]] = {label: [] for label in workflow.tasks}
+        self.promises = {label: _promises(task) for label, task in workflow.tasks.items()}
+        self.when: dict[str, list[tuple[str, Branch]]] = defaultdict(list)
         for label, task in workflow.tasks.items():
             for target in task.on_success:
                 self.when[target].append((label, "ok"))
             for target in task.on_error:
                 self.when[target].append((label, "error"))
+        self.any_by_cid = any(promise.task is not None for promises in self.promises.values() for promise in promises)
         self._by_task: dict[Link, str] = {}
         self._connect()
 
     def name(self, by_task: dict[Link, str]) -> bool:
         """Learn which Tasks are the workflow's own; True where a promise by CID has become an edge by it."""
         self._by_task = by_task
-        if not any(promise.task in by_task for promises in self._promises.values() for promise in promises):
+        if not any(promise.task in by_task for promises in self.promises.values() for promise in promises):
             return False
         self._connect()
         return True
 
     def _connect(self) -> None:
-        self.inputs = {label: self._targets(promises) for label, promises in self._promises.items()}
-        self.before = {label: self._sources(label) for label in self.inputs}
+        self.inputs = {label: self._targets(promises) if promises else [] for label, promises in self.promises.items()}
+        self.before = {
+            label: self._sources(label) if label in self.when else inputs for label, inputs in self.inputs.items()
+        }
 
     def awaits(self, label: str) -> list[Link]:
         """Return the Tasks of other runs that a task waits for."""
-        promises = self._promises[label]
-        if not promises:
-            return []
-        tasks = (promise.task for promise in promises)
+        tasks = (promise.task for promise in self.promises[label])
         return list(dict.fromkeys(task for task in tasks if task is not None and task not in self._by_task))
 
     def handled(self) -> set[str]:
         """Return the labels whose error is an input of another task."""
         return {
             target
-            for promises in self._promises.values()
+            for promises in self.promises.values()
             for promise in promises
             if promise.branch != "ok" and (target := self._target(promise)) is not None
         }
 
     def _targets(self, promises: list[Promise]) -> list[str]:
         found = map(self._target, promises)
-        return list(dict.fromkeys(target for target in found if target is not None)) if promises else []
+        return list(dict.fromkeys(target for target in found if target is not None))
 
     def _sources(self, label: str) -> list[str]:
-        inputs, when = self.inputs[label], self.when[label]
-        return list(dict.fromkeys([*inputs, *(source for source, _ in when)])) if when else inputs
+        return list(dict.fromkeys([*self.inputs[label], *(source for source, _ in self.when[label])]))
 
     def _target(self, promise: Promise) -> str | None:
         return promise.label if promise.task is None else self._by_task.get(promise.task)
@@ -121,8 +120,8 @@ def compile_plan(
     for label in order:
         task = workflow.tasks[label]
         nonce = nonces.of(task, classes[label])
-        addresses[label] = _address(task, nonce, subject, service, addresses)
-    if edges.name({address.task: label for label, address in reversed(addresses.items())}):
+        addresses[label] = _address(task, nonce, subject, service, addresses if edges.promises[label] else None)
+    if edges.any_by_cid and edges.name({address.task: label for label, address in reversed(addresses.items())}):
         order = _order(edges)
     taints = find_taints(workflow, order, edges.inputs, private)
     wobbly = _wobbly(order, edges, workflow, classes)
@@ -137,6 +136,7 @@ def compile_plan(
     inward = {
         label: [numbers[label], len(edges.before[label]) + (label in held), queues[_queue(workflow.tasks[label])]]
         for label in order
+        if edges.before[label] or label in held
     }
     targets: dict[str, list[list[int]]] = {label: [] for label in order}
     for label in barrier.last:
@@ -146,17 +146,20 @@ def compile_plan(
             targets[source].append(inward[label])
     handled = edges.handled()
     bounds: dict[Bounds, int] = {}
+    configs = {id(task.config): task.config for task in workflow.tasks.values()}  # equal ones are mostly one object
+    bounds_of = {each: bounds.setdefault(_bounds(config), len(bounds)) for each, config in configs.items()}
 
     def node(label: str, task: Task, address: _Address) -> Node:
-        when = [[numbers[source], branch] for source, branch in edges.when[label]]
+        when = [[numbers[source], branch] for source, branch in edges.when[label]] if label in edges.when else []
+        promised = edges.promises[label]
         return Node(  # by position: there are many of them
             label,
             *address,
-            bounds.setdefault(_bounds(task.config), len(bounds)),
+            bounds_of[id(task.config)],
             queues[_queue(task)],
-            [[numbers[source], addresses[source].task] for source in edges.inputs[label]],
+            [[numbers[source], addresses[source].task] for source in edges.inputs[label]] if promised else [],
             [*when, [commit, "ok"]] if label in held else when,
-            edges.awaits(label),
+            edges.awaits(label) if promised else [],
             targets[label],
             handled=label in handled or bool(task.on_error),
             risk=SAFETIES.index(classes[label]),
@@ -191,7 +194,7 @@ def compile_plan(
 
 
 def _handler(task: Task, subject: str, service: str, bounds: dict[Bounds, int], queues: dict[str, int]) -> Node:
-    command, args, nonce, link = _address(task, task.nonce or b"", subject, service, {})
+    command, args, nonce, link = _address(task, task.nonce or b"", subject, service, None)
     limits = bounds.setdefault(_bounds(task.config), len(bounds))
     return Node("catch", command, args, nonce, link, limits, queues[_queue(task)], [], [], [], [], handled=False)
 
@@ -218,7 +221,7 @@ def _commit(service: str, document: Link, last: list[int], first: list[list[int]
 def _wobbly(order: list[str], edges: _Edges, workflow: Workflow, classes: Mapping[str, Safety]) -> set[str]:
     """Return the commands whose Tasks are others in each run, because a query without a nonce is among their inputs."""
     fresh: set[str] = set()
-    for label in order:
+    for label in order if Safety.QUERY in classes.values() else ():
         own = classes[label] is Safety.QUERY and not workflow.tasks[label].nonce
         if own or not fresh.isdisjoint(edges.inputs[label]):
             fresh.add(label)
@@ -256,46 +259,54 @@ def _owner(workflow: Workflow, subject: str) -> str:
 
 def _order(edges: _Edges) -> list[str]:
     """Return the labels so that each stands after what it waits for (Kahn; document order among equals)."""
-    after: dict[str, list[str]] = {label: [] for label in edges.before}
-    for label, sources in edges.before.items():
-        for source in sources:
+    waiting = {label: len(sources) for label, sources in edges.before.items() if sources}
+    after: dict[str, list[str]] = defaultdict(list)
+    for label in waiting:
+        for source in edges.before[label]:
             after[source].append(label)
-    waiting = {label: len(sources) for label, sources in edges.before.items()}
-    ready = deque(label for label, count in waiting.items() if count == 0)
+    ready = deque(label for label in edges.before if label not in waiting)
     order = []
     while ready:
         order.append(label := ready.popleft())
-        for target in after[label]:
+        for target in after.get(label, ()):
             waiting[target] -= 1
             if waiting[target] == 0:
                 ready.append(target)
-    if len(order) < len(waiting):  # the readers refuse cycles of labels with the cycle spelled out
-        stuck = sorted(set(waiting).difference(order))
+    if len(order) < len(edges.before):  # the readers refuse cycles of labels with the cycle spelled out
+        stuck = sorted(set(edges.before).difference(order))
         raise DocumentError([Fault("cycle", f"these jobs wait for each other in a circle: {', '.join(stuck[:10])}")])
     return order
 
 
-def _address(task: Task, nonce: bytes, subject: str, service: str, addresses: dict[str, _Address]) -> _Address:
-    def place(value: Any) -> Value:
-        kind = type(value)
-        if kind is Promise:
-            target = value.task if value.label is None else addresses[value.label].task
-            return form(value.branch, target, value.out)
-        if kind is list:
-            return [place(item) if type(item) in _WALKED else item for item in value]
-        if kind is dict:
-            return {key: place(item) if type(item) in _WALKED else item for key, item in value.items()}
-        return value
-
+def _address(
+    task: Task, nonce: bytes, subject: str, service: str, addresses: Mapping[str, _Address] | None
+) -> _Address:
+    """Return the address of a task; `addresses` are those of others, None for a task without promises."""
+    args: dict[str, Any]
     if task.kind == "wasm":
-        args: dict[str, Any] = {"mod": place(task.resource), "fun": place(task.func), "params": place(task.args)}
+        args = {"mod": task.resource, "fun": task.func, "params": task.args}
         if task.config.memory != DEFAULT_MEMORY:
             args["mem"] = task.config.memory  # a guest sees where its memory ends, so the limit is an input
         owner, command = subject, WASM_RUN
     else:
+        args = {"uri": task.resource, **task.args}
         owner, command = service, "/" + task.ability
-        args = {"uri": place(task.resource), **place(task.args)}
+    if addresses is not None:
+        args = _placed(args, addresses)
     return _Address(command, args, nonce, task_link(owner, command, args, nonce))
+
+
+def _placed(value: Any, addresses: Mapping[str, _Address]) -> Any:
+    """Return a value with its promises in IPLD form."""
+    kind = type(value)
+    if kind is Promise:
+        target = value.task if value.label is None else addresses[value.label].task
+        return form(value.branch, target, value.out)
+    if kind is list:
+        return [_placed(item, addresses) if type(item) in _WALKED else item for item in value]
+    if kind is dict:
+        return {key: _placed(item, addresses) if type(item) in _WALKED else item for key, item in value.items()}
+    return value
 
 
 def _promises(task: Task) -> list[Promise]:

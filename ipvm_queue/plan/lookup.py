@@ -18,7 +18,8 @@ def looked_up(nodes: Iterable[tuple[int, Node]], may_run: Callable[[Node], bool]
     """
     undecided: set[int] = set()
     for number, node in nodes:
-        if node.when or not may_run(node) or not undecided.isdisjoint(source for source, _ in node.inputs):
+        unsure = node.when or (undecided and not undecided.isdisjoint(source for source, _ in node.inputs))
+        if unsure or not may_run(node):
             undecided.add(number)
         elif node.shared:
             yield number, node

@@ -99,6 +99,8 @@ class Node(NamedTuple):
     @property
     def predecessors(self) -> list[int]:
         """The nodes that must settle before this one, each once."""
+        if not (self.inputs or self.when):
+            return []
         return list(dict.fromkeys([node for node, _ in self.inputs] + [node for node, _ in self.when]))
 
     @property

@@ -82,6 +82,8 @@ class Intake:
         for number, node in enumerate(compiled.plan):
             if number == compiled.plan.barrier:
                 continue  # the queue's own, and does nothing
+            if node.pure and node.command in free:
+                continue
             for command, args in self._work.asked(node):
                 if command not in free and accepted.grants.allow(
                     command, args, now=moment.now, revoked=moment.revoked, promises=True
