@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _COMMANDS: Final = (
     "get mget set mset strlen exists expire pexpire pttl persist rename del unlink "
-    "hget hgetall hkeys hmget hset hdel hexists hsetnx hincrby hlen hstrlen "
+    "hget hgetall hkeys hmget hscan hset hdel hexists hsetnx hincrby hlen hstrlen "
     "zadd zrem zscore zcard zcount zrange zrevrange zrangebyscore "
     "sadd srem smembers sismember scard xadd xread xrange lpush rpush brpop rpop llen time waitaof "
     "multi exec discard watch unwatch publish subscribe unsubscribe psubscribe punsubscribe "
@@ -24,7 +24,7 @@ _COMMANDS: Final = (
 # What runs are made of, the lists of Celery's messages, and Celery's own. What the gate alone decides by (leases,
 # revocations, what came before, others' requests) is not among them.
 _KEYS: Final = (
-    "block:* pin:* run:* runs live receipt:* proxy:* flight:* waiters:* awaited slots:* workers sweep "
+    "block:* pin:* run:* runs live receipt:* proxy:* flights waiters:* awaited slots:* workers sweep "
     "act:* acts acts:of doubts lock:* mark:* keys:* ipvm.* _kombu.* celeryev.* *.celery.pidbox* unacked*"
 )
 _READ: Final = "did revoked"

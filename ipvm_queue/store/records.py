@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 State: TypeAlias = Literal["ok", "error", "skipped", "in-doubt"]
 FAILED: Final[tuple[State, ...]] = ("error", "in-doubt")
 CID_BYTES: Final = 36
-_FLAGS: Final[dict[tuple[State, bool], str]] = {
+_LETTERS: Final[dict[tuple[State, bool], str]] = {
     ("ok", True): "o",
     ("ok", False): "p",
     ("error", True): "e",
@@ -20,7 +20,12 @@ _FLAGS: Final[dict[tuple[State, bool], str]] = {
     ("skipped", False): "s",
     ("in-doubt", False): "i",
 }
-_READ: Final = {letter: key for key, letter in _FLAGS.items()}
+_READ: Final = {letter: key for key, letter in _LETTERS.items()}
+_FLAGS: Final = {
+    (*key, cached): (letter.upper() if cached else letter).encode()
+    for key, letter in _LETTERS.items()
+    for cached in (False, True)
+}
 
 
 class Record(NamedTuple):
@@ -38,19 +43,17 @@ class Record(NamedTuple):
     lasting: bool = False
 
     @property
-    def flag(self) -> str:
-        """One letter: o(k), e(rror), where not lasting p and f, s(kipped), i(n doubt); a capital where it was found."""
-        letter = _FLAGS[self.state, self.lasting]
-        return letter.upper() if self.cached else letter
-
-    @property
     def result(self) -> Value:
         """The Result `{ok}` or `{error}`, or the Link of its block."""
         return decode_own(self.out)
 
     def pack(self) -> bytes:
-        """Return the form that the store keeps."""
-        return self.receipt.bytes + self.flag.encode() + self.out
+        """Return the form that the store keeps.
+
+        Behind the receipt's CID stands a letter: o(k), e(rror), where not lasting p and f, s(kipped), i(n doubt); a
+        capital where it was found.
+        """
+        return self.receipt.bytes + _FLAGS[self.state, self.lasting, self.cached] + self.out
 
     @classmethod
     def unpack(cls, data: bytes) -> Record:

@@ -44,7 +44,7 @@ class RedisRuns:
         self._opener = Opener(redis, keys, self._lifetime)
         names = ("begin", "enter", "settle", "renew", "abandon", "sweep", "cancel", "receive", "tidy")
         self._scripts = {name: redis.register_script(scripts.source(name)) for name in names}
-        self._tidied = 0
+        self._tidied = (0, b"0")
 
     def _call(self, name: str, run: str, *args: Any) -> Any:
         return self._scripts[name](keys=[self._keys.run(run)], args=[self._keys.prefix, run, *args])
@@ -102,7 +102,8 @@ class RedisRuns:
         """Find receipts for nodes about to run, and claim what has none, so that one owner alone computes it."""
         args: list[Any] = [owner, queue, self._lease, len(asks)]
         for node, mode, tasks, patience in asks:
-            args += (node, mode, int(patience * 1000), len(tasks), *[task.key for task in tasks])
+            args += (node, int(patience * 1000) if mode == "await" else mode, len(tasks))
+            args += [task.key for task in tasks]
         return [_answer(answer) for answer in self._call("enter", run, *args)]
 
     def settle(
@@ -126,22 +127,32 @@ class RedisRuns:
         """
         args: list[Any] = [owner, queue, want, self._lease, self._lifetime, status]
         args += (len(ahead), *ahead, len(attestations))
-        said: dict[Link, int] = {}
+        said: dict[bytes, int] = {}
         for number, attestation in enumerate(attestations, 1):
             args += (attestation.link.key, attestation.link.bytes, attestation.data)
-            said |= dict.fromkeys(attestation.receipts, number)
+            said |= dict.fromkeys((receipt.bytes for receipt in attestation.receipts), number)
         args.append(len(back))
         for node, tasks in back:
             args += (node, len(tasks), *[task.key for task in tasks])
+        above = len(args)
+        args.append(0)
+        told: dict[int, int] = {}
+        rows: list[Any] = []
+        for node, record, receipt, tasks, reusable, fails, runs_ahead, targets in settlements:
+            letters = ("a" if runs_ahead else "r") + ("c" if reusable else "n") + ("f" if fails else "-")
+            rows += (node, letters, record.pack(), record.receipt.key, receipt, said.get(record.receipt.bytes, 0))
+            rows.append(len(tasks))
+            rows += [task.key for task in tasks]
+            rows.append(len(targets))
+            for target in targets:
+                place = told.get(target[0])
+                if place is None:
+                    place = told[target[0]] = len(told) + 1
+                    args += target
+                rows.append(place)
+        args[above] = len(told)
         args.append(len(settlements))
-        for each in settlements:
-            args += (each.node, "ahead" if each.ahead else "claimed", each.record.pack(), each.record.receipt.key)
-            args += (each.receipt, said.get(each.record.receipt, 0), "c" if each.reusable else "n")
-            args += (int(each.fails), len(each.tasks))
-            args += [task.key for task in each.tasks]
-            args.append(len(each.targets))
-            for target in each.targets:
-                args += target
+        args += rows
         return _grant(self._call("settle", run, *args))
 
     def renew(self, run: str, owner: str, queue: int, nodes: Sequence[int], tasks: Sequence[Link]) -> int:
@@ -160,7 +171,8 @@ class RedisRuns:
         """
         if not self._redis.set(self._keys.sweep, 1, nx=True, px=_STANDSTILL_MS // 2):
             return 0
-        self._tidied = int(self._call("tidy", "", self._tidied, _TIDIED_AT_ONCE))
+        place, cursor = self._tidied
+        self._tidied = self._call("tidy", "", place, _TIDIED_AT_ONCE, cursor)
         live = self._redis.smembers(self._keys.live)
         return sum(int(self._call("sweep", run.decode(), _LAPSE_POINTS, _STANDSTILL_MS)) for run in live)
 
@@ -318,7 +330,9 @@ def _link(data: bytes | None) -> Link | None:
     return None if data is None else Link(data)
 
 
-def _answer(answer: list[Any]) -> Answer:
+def _answer(answer: bytes | list[Any]) -> Answer:
+    if isinstance(answer, bytes):
+        return Answer(answer.decode(), [])
     pairs = zip(answer[1::2], answer[2::2], strict=True)
     return Answer(answer[0].decode(), [(Link(cid), block) for cid, block in pairs])
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import wasmtime
 from wasmtime import _ffi as ffi
+from wasmtime._ffi import dll
 
 from ipvm_queue.errors import CodecError, ModuleError
 from ipvm_queue.ipld import decode, encode
@@ -81,20 +82,20 @@ class _Instance:
         trap = _TRAP()
         into = byref(self._instance)
         if linker is None:
-            error = ffi.wasmtime_instance_new(context, module.ptr(), None, 0, into, byref(trap))
+            error = dll.wasmtime_instance_new(context, module.ptr(), None, 0, into, byref(trap))
         else:
-            error = ffi.wasmtime_linker_instantiate(linker.ptr(), context, module.ptr(), into, byref(trap))
+            error = dll.wasmtime_linker_instantiate(linker.ptr(), context, module.ptr(), into, byref(trap))
         _raise(error, trap)
 
     def export(self, name: bytes) -> Any:
         item = ffi.wasmtime_extern_t()
-        ffi.wasmtime_instance_export_get(self.context, byref(self._instance), name, len(name), byref(item))
+        dll.wasmtime_instance_export_get(self.context, byref(self._instance), name, len(name), byref(item))
         return item.of
 
     def call(self, name: bytes, args: Any, results: Any) -> None:
         trap = _TRAP()
         function = byref(self.export(name).func)
-        error = ffi.wasmtime_func_call(self.context, function, args, len(args), results, len(results), byref(trap))
+        error = dll.wasmtime_func_call(self.context, function, args, len(args), results, len(results), byref(trap))
         _raise(error, trap)
 
 
@@ -125,8 +126,9 @@ class _ScalarEntry:
                 number = core_argument(params[index], kind)
             except MismatchError as error:
                 raise CallError("argument", f"argument {index + 1} of {self._shown}: {error}", "requestor") from error
-            args[index].kind = _KINDS[kind]
-            setattr(args[index].of, kind, number)
+            arg = args[index]
+            arg.kind = _KINDS[kind]
+            setattr(arg.of, kind, number)
         return args
 
     def call(self, instance: _Instance, args: Any) -> Value:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
@@ -22,8 +21,7 @@ COMPONENT_TABLES: Final = 32
 COMPONENT_INSTANCES: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What one call may use: gas (Wasmtime fuel), bytes of each linear memory, seconds of wall clock."""
 
     gas: int
@@ -31,8 +29,7 @@ class Limits:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of one call.
 
     `out` is `{"ok": value}` or `{"error": …}`: the executor's own errors are maps with `code`, `message` and `fault`, a

@@ -9,7 +9,7 @@ import ctypes
 from ctypes import byref
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from wasmtime import _ffi as ffi
+from wasmtime._ffi import dll  # the functions themselves, as `wasmtime._bindings` declares them
 
 from ipvm_queue.wasm import outcome
 from ipvm_queue.wasm.engine import ticks
@@ -31,23 +31,23 @@ class Store:
 
     def __init__(self, engine: wasmtime.Engine, limits: Limits, *, component: bool) -> None:
         self.gas = max(0, min(limits.gas, MAX_GAS))
-        pointer = ffi.wasmtime_store_new(engine.ptr(), None, _NO_FINALIZER)
+        pointer = dll.wasmtime_store_new(engine.ptr(), None, _NO_FINALIZER)
         self._pointer = pointer
         memory = max(0, min(limits.memory, _MAX_MEMORY))
         if component:
             counts = (outcome.COMPONENT_INSTANCES, outcome.COMPONENT_TABLES, outcome.COMPONENT_MEMORIES)
         else:
             counts = (1, outcome.CORE_TABLES, outcome.CORE_MEMORIES)
-        ffi.wasmtime_store_limiter(pointer, memory, outcome.MAX_TABLE_ELEMENTS, *counts)
-        self.context = ffi.wasmtime_store_context(pointer)
-        ffi.wasmtime_context_set_fuel(self.context, self.gas)
-        ffi.wasmtime_context_set_epoch_deadline(self.context, ticks(limits.time))
+        dll.wasmtime_store_limiter(pointer, memory, outcome.MAX_TABLE_ELEMENTS, *counts)
+        self.context = dll.wasmtime_store_context(pointer)
+        dll.wasmtime_context_set_fuel(self.context, self.gas)
+        dll.wasmtime_context_set_epoch_deadline(self.context, ticks(limits.time))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        ffi.wasmtime_store_delete(self._pointer)
+        dll.wasmtime_store_delete(self._pointer)
 
     def gas_used(self) -> int:
         """Return the gas that the call has used so far."""
@@ -57,12 +57,12 @@ class Store:
 def gas_left(context: Any) -> int:
     """Return the gas that a `wasmtime_context_t*` has left."""
     left = ctypes.c_uint64()
-    ffi.wasmtime_context_get_fuel(context, byref(left))
+    dll.wasmtime_context_get_fuel(context, byref(left))
     return left.value
 
 
 def charge(context: Any, gas: int) -> bool:
     """Take `gas` from the store that is running; False, with nothing left in it, if it has not that much."""
     left = gas_left(context)
-    ffi.wasmtime_context_set_fuel(context, max(0, left - gas))
+    dll.wasmtime_context_set_fuel(context, max(0, left - gas))
     return left >= gas

@@ -52,7 +52,7 @@ class Scribe:
         self.sealing: Sealing | None = None
         self._signer = signer
         self._blocks = blocks
-        self._made: dict[Link, _Made] = {}
+        self._made: dict[bytes, _Made] = {}  # by the receipt's CID
 
     def sign(self, node: Node, task: Link, out: Value, state: State, meta: dict[str, Value]) -> tuple[Record, bytes]:
         """Return a node's record, and its receipt (13r)."""
@@ -60,7 +60,7 @@ class Scribe:
             out, meta = self.sealing.seal(task, out, meta)
         out, encoded = self._placed(out)
         link, receipt = issue(self._signer, task, out, meta, int(time()), cause=self.mandate.cause)
-        self._made[link] = _Made(node.command, task, link)
+        self._made[link.bytes] = _Made(node.command, task, link)
         return Record(link, state, cached=False, out=encoded), receipt
 
     def seal_again(self, node: Node, out: dict[str, Value], meta: dict[str, Value]) -> Value:
@@ -94,7 +94,7 @@ class Scribe:
         """
         by_command: dict[str, list[_Made]] = {}
         for each in done:
-            made = self._made.pop(each.record.receipt, None) if each.receipt else None
+            made = self._made.pop(each.record.receipt.bytes, None) if each.receipt else None
             if made is not None:
                 by_command.setdefault(made.command, []).append(made)
         most = 1 if by_command and self.mandate.has_proxy_policies else _MOST

@@ -81,9 +81,10 @@ class Mandate:
 
         It has to be entitled to what it uses beside itself, too (`effects.uses`).
         """
-        return self._own_refusal(command, args, task) or next(
-            filter(None, (self.objection(*each) for each in uses(command, args))), None
-        )
+        refusal = self._own_refusal(command, args, task)
+        for each in uses(command, args) if refusal is None else ():
+            refusal = refusal or self.objection(*each)
+        return refusal
 
     def objection(self, command: str, args: Value) -> dict[str, Value] | None:
         """Return the error of what a task would have done beside itself and may not, None for what it may."""

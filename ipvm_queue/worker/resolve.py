@@ -108,6 +108,8 @@ def addresses(node: Node, ready: Resolved) -> list[Link]:
     """
     if node.secret:
         return []
+    if ready.task is node.task:
+        return [node.task]
     return list(dict.fromkeys((node.task, ready.task))) if ready.lasting or not node.pure else [ready.task]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from ipvm_queue.errors import BlockError
 from ipvm_queue.observe import logger
 from ipvm_queue.plan import EFFECT_QUEUE
-from ipvm_queue.store import FAILED, Ask, Settlement
+from ipvm_queue.store import FAILED, Ask, Record, Settlement
 from ipvm_queue.store.blocks import verified
 from ipvm_queue.store.runs import DEATH_LIMIT
 from ipvm_queue.ucan import UcanError
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ipld import Link, Value
     from ipvm_queue.plan import Node, Plan
-    from ipvm_queue.store import Grant, Record, State
+    from ipvm_queue.store import Grant, State
     from ipvm_queue.worker.tools import Tools
 
 _log = logger(__name__)
@@ -63,7 +63,7 @@ class Shift:
         self._plan = plan
         self._queue = queue
         self._known: dict[int, Known] = {}
-        self._twins: dict[Link, tuple[Record, dict[str, Value]]] = {}
+        self._twins: dict[bytes, tuple[Record, dict[str, Value]]] = {}  # by the CID of the Task
         self._unclaimed: list[tuple[int, list[Link]]] = []
         self._lock = Lock()
         self._pending: deque[list[Step]] = deque()
@@ -192,6 +192,8 @@ class Shift:
         alone = grant.careful or any(points for _, points in grant.nodes)
         cheap = self._tools.paces.cheap(self._run, self._queue)
         links = max(1, self._want() // max(1, len(steps))) if cheap and not alone else 1
+        if links == 1:
+            return self._claim([[step] for step in steps])
         return self._claim([[step, *follow(self._plan, step.node, links - 1)] for step in steps])
 
     def _claim(self, groups: list[list[Step]]) -> list[list[Step]]:
@@ -204,7 +206,7 @@ class Shift:
         found = {step.number: answer for step, answer in zip(asked, answers, strict=True)}
         kept = []
         for group in groups:
-            steps = [step._replace(answer=found.get(step.number)) for step in group]
+            steps = [Step(*step[:4], found.get(step.number), step.ahead) for step in group]
             if steps[0].answer is not None and steps[0].answer.verdict == "wait":
                 self._unclaimed += [(step.number, step.tasks) for step in steps[1:]]
             else:
@@ -310,15 +312,16 @@ class Shift:
             with suppress(BlockError):  # a result that is lost is computed again
                 return self._found(step, verified(*step.answer.receipts[0]))
         task = step.ready.task
-        if task in self._twins and step.node.shared:
-            record, result = self._twins[task]
-            return self._settled(step, record._replace(cached=True), result, b"", reusable=True)
+        shared = step.node.shared
+        twin = self._twins.get(task.bytes) if shared else None
+        if twin is not None:
+            return self._settled(step, twin[0]._replace(cached=True), twin[1], b"", reusable=True)
         done = execute(self._tools, step.node.command, step.ready.args, self._plan.bounds[step.node.bounds])
         meta = done.meta | self._scribe.under(step.ready.under)
         state: State = "ok" if "ok" in done.out else "error"
         record, receipt = self._scribe.sign(step.node, task, done.out, state, meta)
-        if done.reusable and step.node.shared:
-            self._twins[task] = (record, done.out)
+        if done.reusable and shared:
+            self._twins[task.bytes] = (record, done.out)
         return self._settled(step, record, done.out, receipt, reusable=done.reusable)
 
     def _found(self, step: Step, data: bytes) -> Settlement:
@@ -330,7 +333,7 @@ class Shift:
     ) -> Settlement:
         node = step.node
         lasting = step.ready is not None and step.ready.lasting and (record.state == "ok" or reusable)
-        record = record._replace(lasting=lasting)
+        record = Record(*record[:4], lasting)
         self._known[step.number] = Known(record.receipt, record.state, result, lasting)
         fails = record.state in FAILED and not node.handled
         return Settlement(step.number, record, receipt, step.tasks, reusable, fails, step.ahead, node.targets)

@@ -66,3 +66,50 @@ def test_a_node_has_the_record_that_it_had_first(runs, stack):
 
     assert runs.records("run", [0]) == [first]
     assert runs.header("run").left == 0
+
+
+def test_a_task_that_its_owner_has_let_lapse_is_another_s(runs, stack):
+    """What somebody computes is theirs for a lease, and for as long as they say so and nobody else has come."""
+    patient = RedisRuns(connect(stack.url), Keys("lost"), lease=60.0, receipt_lifetime=None)
+    runs.open(NewRun("other", opening(), 1))
+    for run, owner in (("run", "late/1"), ("other", "next/2")):
+        runs.begin(run, owner, 0, 1, 0)
+    ask = [Ask(0, "ahead", [TASK])]
+
+    assert runs.enter("run", "late/1", 0, [Ask(0, "work", [TASK])])[0].verdict == "run"
+    assert runs.enter("run", "late/1", 0, ask)[0].verdict == "twin"
+    time.sleep(1.5 * LEASE)
+    patient.renew("run", "late/1", 0, [], [TASK])
+    assert runs.enter("other", "next/2", 0, ask)[0].verdict == "busy"
+    runs.renew("run", "late/1", 0, [], [TASK])
+    time.sleep(1.5 * LEASE)
+    assert runs.enter("other", "next/2", 0, ask)[0].verdict == "run"
+    runs.renew("run", "late/1", 0, [], [TASK])
+    assert stack.redis.hget("{ipvm:lost}:flights", TASK.key).endswith(b"|next/2")
+
+
+def test_equal_nodes_in_one_step_are_computed_once(runs, stack):
+    """The first of them runs, the others are its twins; settling it frees the Task."""
+    runs.open(NewRun("twins", opening(3), 1))
+    runs.begin("twins", "me/1", 0, 3, 0)
+
+    answers = runs.enter("twins", "me/1", 0, [Ask(0, "work", [TASK]), Ask(1, "ahead", [TASK]), Ask(2, "ahead", [TASK])])
+
+    assert [answer.verdict for answer in answers] == ["run", "twin", "twin"]
+    record = Record(Link.of(b"receipt", DAG_CBOR), "ok", cached=False, out=b"\xf6")
+    runs.settle("twins", "me/1", 0, [Settlement(0, record, b"", [TASK], True, False, False, [])])  # noqa: FBT003
+    assert stack.redis.exists("{ipvm:lost}:flights") == 0
+
+
+def test_what_the_dead_were_computing_is_forgotten_by_and_by(runs, stack):
+    """Sweeps take out claims to Tasks that have lapsed, whoever asks for those, and leave the others."""
+    flights, hour = "{ipvm:lost}:flights", int(time.time() * 1000) + 3_600_000
+    stack.redis.hset(
+        flights, mapping={f"{number:080}": f"{hour if number % 9 == 0 else 1}|x/1" for number in range(900)}
+    )
+
+    for _ in range(60):
+        stack.redis.delete("{ipvm:lost}:sweep")
+        runs.sweep()
+
+    assert {int(name) for name in stack.redis.hkeys(flights)} == set(range(0, 900, 9))

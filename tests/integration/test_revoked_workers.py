@@ -80,8 +80,8 @@ def test_a_result_under_what_was_revoked_meanwhile_holds_offline_alone(stack):
         client.blocks.put(numbers())
         base = salt()
         going = client.submit({"a": job("slow", 1_000_000_000, base), "b": job("add", {"from": "a"}, 1)})
-        flight = f"{{ipvm:tests}}:flight:{going.plan.node(0).task.key}"
-        stack.wait_for(lambda: stack.redis.exists(flight))
+        task = going.plan.node(0).task.key
+        stack.wait_for(lambda: stack.redis.hexists("{ipvm:tests}:flights", task))
         settings = stack.settings
         service, queue = load_signer(settings.service_key), load_signer(settings.queue_key)
         (two,) = Proofs.load([settings.queue_proofs]).chain(service.did, queue.did, PROXY_SIGN)

@@ -1,37 +1,43 @@
 -- Before running: find receipts that exist, and let one owner alone compute what several want.
--- ARGV: P, id, owner, q, lease (ms), nodes; for each node: its number, mode, patience (ms), how many Tasks, the Tasks.
--- Mode 'work' names the addresses of one pure Task, 'ahead' too, for a node that is not released yet; 'await' names
--- the Tasks that must all have a receipt.
+-- ARGV: P, id, owner, q, lease (ms), nodes; for each node: its number, mode, how many Tasks, the Tasks.
+-- Mode 'work' names the addresses of one pure Task, 'ahead' too, for a node that is not released yet; a number names
+-- the Tasks that must all have a receipt, for which the node waits at most so long (ms).
 -- Returns for each node one of
---   {'run'}                   it is yours to compute
+--   'run'                     it is yours to compute
 --   {'hit', cid, block}       its receipt
---   {'twin'}                  you are computing it already, for another node
+--   'twin'                    you are computing it already, for another node
 --   {'have', cid, block, …}   the receipts it awaits
---   {'wait'}                  it is put aside until another owner has settled it; or its lease is over, and it is not yours
---   {'busy'}                  another owner computes it ('ahead' only)
---   {'late'}                  it has waited longer than its patience ('await' only)
+--   'wait'                    it is put aside until another owner has settled it; or its lease is over, and it is not yours
+--   'busy'                    another owner computes it ('ahead' only)
+--   'late'                    it has waited longer than its patience
 local owner, q, lease = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local now = clock()
 
-local asked, at = {}, 7
-local known, keys = {}, {}
-for i = 1, tonumber(ARGV[6]) do
-  local count = tonumber(ARGV[at + 3])
-  local tasks = {}
-  for t = 1, count do
-    tasks[t] = ARGV[at + 3 + t]
-    keys[#keys + 1] = P .. 'receipt:' .. tasks[t]
+-- A thousand names at a time: Lua unpacks a few thousand at most.
+local function look_up(names, read)
+  local found = {}
+  for first = 1, #names, 1000 do
+    local last = math.min(first + 999, #names)
+    local some = read(unpack(names, first, last))
+    for i = 1, last - first + 1 do found[first + i - 1] = some[i] end
   end
-  asked[i] = {ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tasks}
-  at = at + 4 + count
-end
-for first = 1, #keys, 1000 do  -- Lua unpacks a few thousand at most
-  local entries = redis.call('MGET', unpack(keys, first, math.min(first + 999, #keys)))
-  for i, entry in ipairs(entries) do known[keys[first + i - 1]] = entry end
+  return found
 end
 
-local function receipt(task, reusable)
-  local entry = known[P .. 'receipt:' .. task]
+-- Of each node: where its arguments begin, and where its receipts are among all that are looked for.
+local begins, places, nodes, firsts, keys, at = {}, {}, {}, {}, {}, 7
+for i = 1, tonumber(ARGV[6]) do
+  local count = tonumber(ARGV[at + 2])
+  begins[i], places[i], nodes[i], firsts[i] = at, #keys, ARGV[at], ARGV[at + 3]
+  for t = at + 3, at + 2 + count do keys[#keys + 1] = P .. 'receipt:' .. ARGV[t] end
+  at = at + 3 + count
+end
+local entries = look_up(keys, function(...) return redis.call('MGET', ...) end)
+local claims = look_up(nodes, function(...) return redis.call('HMGET', RUN .. ':claims', ...) end)
+local flights = look_up(firsts, function(...) return redis.call('HMGET', P .. 'flights', ...) end)
+
+local function receipt(place, reusable)
+  local entry = entries[place]
   if not entry or (reusable and string.sub(entry, 1, 1) ~= 'c') then return nil end
   local cid = string.sub(entry, 2)
   local data = redis.call('GET', block_key(cid))
@@ -40,29 +46,38 @@ end
 
 local function put_aside(node, task, at_most)
   stand_aside(ID, node, q, task, now + math.min(lease, at_most or lease))
-  return {'wait'}
+  return 'wait'
 end
 
-local function work(node, tasks, ahead)
-  for _, task in ipairs(tasks) do
-    local cid, block = receipt(task, true)
+local taken, flying, mine = {}, {}, now + lease .. '|' .. owner
+
+local function work(i, place, count, ahead)
+  for t = 1, count do
+    local cid, block = receipt(place + t, true)
     if cid then return {'hit', cid, block} end
   end
-  local key = P .. 'flight:' .. tasks[1]
-  if redis.call('SET', key, owner, 'NX', 'PX', lease) then return {'run'} end
-  if redis.call('GET', key) == owner then return {'twin'} end
-  return ahead and {'busy'} or put_aside(node, tasks[1])
+  local task = firsts[i]
+  if flying[task] then return 'twin' end
+  local free, own = is_free(flights[i], owner, now)
+  if free then
+    flying[task] = true
+    taken[#taken + 1] = task
+    taken[#taken + 1] = mine
+    return 'run'
+  end
+  if own then return 'twin' end
+  return ahead and 'busy' or put_aside(nodes[i], task)
 end
 
-local function await(node, tasks, patience)
+local function await(i, place, count, patience)
   local found = {'have'}
-  for _, task in ipairs(tasks) do
-    local cid, block = receipt(task, false)
+  for t = 1, count do
+    local cid, block = receipt(place + t, false)
     if not cid then
-      redis.call('HSETNX', RUN .. ':since', node, now)
-      local rest = patience - now + tonumber(redis.call('HGET', RUN .. ':since', node))
-      if rest <= 0 then return {'late'} end
-      return put_aside(node, task, rest)
+      redis.call('HSETNX', RUN .. ':since', nodes[i], now)
+      local rest = patience - now + tonumber(redis.call('HGET', RUN .. ':since', nodes[i]))
+      if rest <= 0 then return 'late' end
+      return put_aside(nodes[i], ARGV[begins[i] + 2 + t], rest)
     end
     found[#found + 1] = cid
     found[#found + 1] = block
@@ -70,22 +85,18 @@ local function await(node, tasks, patience)
   return found
 end
 
-local nodes, held = {}, {}
-for i, ask in ipairs(asked) do nodes[i] = ask[1] end
-for first = 1, #nodes, 1000 do
-  local owners = redis.call('HMGET', RUN .. ':claims', unpack(nodes, first, math.min(first + 999, #nodes)))
-  for i, claimed in ipairs(owners) do held[first + i - 1] = claimed == q .. '|' .. owner end
-end
-
-local answers = {}
-for i, ask in ipairs(asked) do
-  local node, mode, patience, tasks = unpack(ask)
-  if mode ~= 'ahead' and not held[i] then
-    answers[i] = {'wait'}
-  elseif mode == 'await' then
-    answers[i] = await(node, tasks, patience)
+local answers, held = {}, q .. '|' .. owner
+for i, begin in ipairs(begins) do
+  local mode, count = ARGV[begin + 1], tonumber(ARGV[begin + 2])
+  if mode ~= 'ahead' and claims[i] ~= held then
+    answers[i] = 'wait'
+  elseif mode == 'ahead' or mode == 'work' then
+    answers[i] = work(i, places[i], count, mode == 'ahead')
   else
-    answers[i] = work(node, tasks, mode == 'ahead')
+    answers[i] = await(i, places[i], count, tonumber(mode))
   end
+end
+for first = 1, #taken, 1000 do
+  redis.call('HSET', P .. 'flights', unpack(taken, first, math.min(first + 999, #taken)))
 end
 return answers

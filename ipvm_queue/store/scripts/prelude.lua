@@ -25,7 +25,7 @@
 --                                  another queue, also that of the container of delegations that it came with
 --   P block:<cid>          STRING  a block's bytes
 --   P revoked              HASH    CID of a revoked delegation -> when it would have lapsed anyway
---   P flight:<task>        STRING  the owner who is computing this pure Task now
+--   P flights              HASH    pure Task -> until (ms)|owner who is computing it now
 --   P waiters:<what>       SET     id|node|q of those who wait for a Task's receipt, an act's or a run's end, or a lock
 --   P awaited              SET     what has waiters
 --   P slots:<list>         STRING  how many processes consume a queue
@@ -80,12 +80,10 @@ end
 -- Lease nodes to an owner.
 local function claim(q, owner, until_ms, nodes)
   if #nodes == 0 then return end
-  local leases, claims = {}, {}
-  for _, node in ipairs(nodes) do
-    leases[#leases + 1] = until_ms
-    leases[#leases + 1] = node
-    claims[#claims + 1] = node
-    claims[#claims + 1] = q .. '|' .. owner
+  local leases, claims, mine = {}, {}, q .. '|' .. owner
+  for i, node in ipairs(nodes) do
+    leases[2 * i - 1], leases[2 * i] = until_ms, node
+    claims[2 * i - 1], claims[2 * i] = node, mine
   end
   redis.call('ZADD', RUN .. ':leases', unpack(leases))
   redis.call('HSET', RUN .. ':claims', unpack(claims))
@@ -107,7 +105,7 @@ local function take(q, owner, want, lease, hint)
   if hint and redis.call('ZSCORE', key, hint) then
     table.insert(nodes, 1, hint)
   end
-  local deaths = redis.call('HMGET', RUN .. ':deaths', unpack(nodes))
+  local deaths = redis.call('EXISTS', RUN .. ':deaths') == 1 and redis.call('HMGET', RUN .. ':deaths', unpack(nodes)) or {}
   local taken, answer, seen = {}, {}, {}
   for i, node in ipairs(nodes) do
     local points = tonumber(deaths[i] or '0')
@@ -123,6 +121,14 @@ local function take(q, owner, want, lease, hint)
   claim(q, owner, clock() + lease, taken)
   redis.call('HSET', RUN, 'begun', clock())
   return answer
+end
+
+-- Whether a pure Task may be claimed by `owner`: by what `flights` says of it, nobody is computing it, or not any more.
+-- The second value is whether `owner` is.
+local function is_free(flight, owner, now)
+  if not flight then return true, false end
+  local till, who = string.match(flight, '^(%d+)|(.*)$')
+  return tonumber(till) <= now, who == owner
 end
 
 local function split(text)

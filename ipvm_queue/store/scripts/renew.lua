@@ -9,7 +9,7 @@ for i = 7, 6 + nodes do
   end
 end
 for i = 8 + nodes, 7 + nodes + tonumber(ARGV[7 + nodes]) do
-  local key = P .. 'flight:' .. ARGV[i]
-  if redis.call('GET', key) == ARGV[3] then redis.call('PEXPIRE', key, lease) end
+  local _, own = is_free(redis.call('HGET', P .. 'flights', ARGV[i]), ARGV[3], 0)
+  if own then redis.call('HSET', P .. 'flights', ARGV[i], clock() + lease .. '|' .. ARGV[3]) end
 end
 return held

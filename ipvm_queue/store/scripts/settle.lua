@@ -4,8 +4,10 @@
 --   count, nodes that the owner runs ahead of their release,
 --   count, for each token that says receipts in the service's name: its CID in base16, binary, the token,
 --   count, for each node given back: its number, how many Tasks, the Tasks,
---   count, for each node settled: its number, 'claimed' or 'ahead', record, receipt's key, receipt, which of these tokens says
---     it (0: none), 'c' or 'n', 1 if it fails the run, how many Tasks, the Tasks, how many targets, for each: its number, what it waits for, q.
+--   count, for each node that is told: its number, what it waits for, q,
+--   count, for each node settled: its number, three letters, record, receipt's key, receipt, the place of the token that
+--     says it (0: none), how many Tasks, the Tasks, how many nodes it tells, their places.
+-- The letters: (a)head or (r)eleased; 'c' or 'n' of its receipt; whether it (f)ails the run, or not (-).
 -- Returns {state, careful, revoked delegations, node, deaths, node, deaths, …}.
 local owner, q, want, lease = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local ttl, status, at = tonumber(ARGV[7]), ARGV[8], 8
@@ -29,40 +31,26 @@ local ahead, kept = {}, {}
 for _, node in ipairs(arguments()) do ahead[node] = true end
 
 local said = {}
-for i = 1, tonumber(argument()) do said[i] = {argument(), argument(), argument()} end
+for i = 1, tonumber(argument()) do said[tostring(i)] = {argument(), argument(), argument()} end
 
 local back = {}
 for _ = 1, tonumber(argument()) do
   local node, tasks = argument(), arguments()
   for _, task in ipairs(tasks) do
-    if redis.call('GET', P .. 'flight:' .. task) == owner then redis.call('DEL', P .. 'flight:' .. task) end
+    local _, own = is_free(redis.call('HGET', P .. 'flights', task), owner, 0)
+    if own then redis.call('HDEL', P .. 'flights', task) end
   end
   if redis.call('HGET', RUN .. ':claims', node) == mine then back[#back + 1] = node end
 end
 
-local given, nodes = {}, {}
-for i = 1, tonumber(argument()) do
-  local each = {node = argument(), how = argument(), record = argument(), key = argument(), receipt = argument()}
-  each.said, each.reusable, each.fails, each.tasks, each.targets = said[tonumber(argument())], argument(), argument() == '1', arguments(), {}
-  for t = 1, tonumber(argument()) do
-    each.targets[t] = {argument(), tonumber(argument()), argument()}
-  end
-  given[i], nodes[i] = each, each.node
-end
-local claims = #nodes > 0 and redis.call('HMGET', RUN .. ':claims', unpack(nodes)) or {}
-local earlier = #nodes > 0 and redis.call('HMGET', RUN .. ':settled', unpack(nodes)) or {}
-
--- How many predecessors of the nodes that are told have settled: read at once, counted here, written at once.
-local arrived, counted = {}, {}
+-- Whom they tell, and how many predecessors of those have settled: read at once, counted here, written at once.
+local targets, arrived, counted = {}, {}, {}
 do
   local asked = {}
-  for _, each in ipairs(given) do
-    for _, target in ipairs(each.targets) do
-      if target[2] > 1 and not arrived[target[1]] then
-        arrived[target[1]] = 0
-        asked[#asked + 1] = target[1]
-      end
-    end
+  for i = 1, tonumber(argument()) do
+    local target = {argument(), tonumber(argument()), argument()}
+    targets[tostring(i)] = target
+    if target[2] > 1 then asked[#asked + 1] = target[1] end
   end
   for first = 1, #asked, 1000 do
     local last = math.min(first + 999, #asked)
@@ -77,65 +65,84 @@ local function arrive(node)
   return arrived[node]
 end
 
+-- Where the arguments of each begin: they stay where they are.
+local begins, nodes = {}, {}
+for i = 1, tonumber(argument()) do
+  begins[i], nodes[i] = at, ARGV[at + 1]
+  at = at + 7 + tonumber(ARGV[at + 7])
+  at = at + 1 + tonumber(ARGV[at + 1])
+end
+local claims = #nodes > 0 and redis.call('HMGET', RUN .. ':claims', unpack(nodes)) or {}
+local earlier = #nodes > 0 and redis.call('HMGET', RUN .. ':settled', unpack(nodes)) or {}
+
 -- A node that ran ahead counts only if this step, or its owner before, released it: where the lease on the head of its
 -- chain was lost, it may hold values that no receipt has.
 local released, told, gone, records, saved, landed, failures, over, free = {}, {}, {}, {}, {}, {}, 0, {}, {}
-for i, each in ipairs(given) do
-  local owned = claims[i] == mine or (each.how == 'ahead' and free[each.node])
-  if owned and not earlier[i] and not over[each.node] then
-    gone[#gone + 1] = each.node
-    over[each.node] = true
-    records[#records + 1] = each.node
-    records[#records + 1] = each.record
-    local flag = string.sub(each.record, 37, 37)
-    told[#told + 1] = each.node .. ' ' .. flag
+local BLOCK, PROXY, RECEIPT = P .. 'block:', P .. 'proxy:', P .. 'receipt:'
+
+-- Keys and values that are written at once.
+local pairs_saved = 0
+local function save(key, value)
+  saved[pairs_saved + 1], saved[pairs_saved + 2] = key, value
+  pairs_saved = pairs_saved + 2
+end
+
+for i, node in ipairs(nodes) do
+  local begin = begins[i]
+  local letters = ARGV[begin + 2]
+  local owned = claims[i] == mine or (free[node] and string.sub(letters, 1, 1) == 'a')
+  if owned and not earlier[i] and not over[node] then
+    local record, key, receipt = ARGV[begin + 3], ARGV[begin + 4], ARGV[begin + 5]
+    local reusable = string.sub(letters, 2, 2)
+    over[node] = true
+    gone[#gone + 1] = node
+    records[2 * #gone - 1], records[2 * #gone] = node, record
+    local flag = string.sub(record, 37, 37)
+    told[#gone] = node .. ' ' .. flag
     if flag == 'i' then redis.call('HSET', RUN, 'doubt', 1) end
-    if each.receipt ~= '' then
-      saved[#saved + 1] = P .. 'block:' .. each.key
-      saved[#saved + 1] = each.receipt
-      if each.said then
-        saved[#saved + 1] = P .. 'proxy:' .. each.key
-        saved[#saved + 1] = each.said[2]
-        if each.said[3] then
-          saved[#saved + 1] = P .. 'block:' .. each.said[1]
-          saved[#saved + 1] = each.said[3]
-          each.said[3] = nil
+    if receipt ~= '' then
+      save(BLOCK .. key, receipt)
+      local by = said[ARGV[begin + 6]]
+      if by then
+        save(PROXY .. key, by[2])
+        if by[3] then
+          save(BLOCK .. by[1], by[3])
+          by[3] = nil
         end
       end
     end
-    for _, task in ipairs(each.tasks) do
+    local last = begin + 7 + tonumber(ARGV[begin + 7])
+    for t = begin + 8, last do
+      local task = ARGV[t]
       landed[#landed + 1] = task
       local known = false
-      if each.receipt == '' then
-        known = redis.call('EXISTS', P .. 'receipt:' .. task) == 1
-      elseif each.reusable == 'n' then
-        known = string.sub(redis.call('GET', P .. 'receipt:' .. task) or '', 1, 1) == 'c'
+      if receipt == '' then
+        known = redis.call('EXISTS', RECEIPT .. task) == 1
+      elseif reusable == 'n' then
+        known = string.sub(redis.call('GET', RECEIPT .. task) or '', 1, 1) == 'c'
       end
-      if not known then
-        saved[#saved + 1] = P .. 'receipt:' .. task
-        saved[#saved + 1] = each.reusable .. string.sub(each.record, 1, 36)
-      end
+      if not known then save(RECEIPT .. task, reusable .. string.sub(record, 1, 36)) end
     end
-    if each.fails then
+    if string.sub(letters, 3) == 'f' then
       failures = failures + 1
       local first = tonumber(redis.call('HGET', RUN, 'first') or '') or math.huge
-      if tonumber(each.node) < first then redis.call('HSET', RUN, 'first', each.node) end
+      if tonumber(node) < first then redis.call('HSET', RUN, 'first', node) end
     end
-    for _, target in ipairs(each.targets) do
-      local node, waits, where = unpack(target)
-      if waits == 1 or arrive(node) == waits then
-        free[node] = true
-        if ahead[node] then
-          kept[#kept + 1] = node
+    for place = last + 2, last + 1 + tonumber(ARGV[last + 1]) do
+      local target, waits, where = unpack(targets[ARGV[place]])
+      if waits == 1 or arrive(target) == waits then
+        free[target] = true
+        if ahead[target] then
+          kept[#kept + 1] = target
         else
           released[where] = released[where] or {}
-          table.insert(released[where], node)
+          table.insert(released[where], target)
         end
       end
     end
   elseif claims[i] == mine then
-    redis.call('ZREM', RUN .. ':leases', each.node)
-    redis.call('HDEL', RUN .. ':claims', each.node)
+    redis.call('ZREM', RUN .. ':leases', node)
+    redis.call('HDEL', RUN .. ':claims', node)
   end
 end
 
@@ -157,9 +164,7 @@ if done > 0 then
     end
   end
   if #landed > 0 then
-    local flights = {}
-    for i, task in ipairs(landed) do flights[i] = P .. 'flight:' .. task end
-    redis.call('DEL', unpack(flights))
+    redis.call('HDEL', P .. 'flights', unpack(landed))
     if redis.call('EXISTS', P .. 'awaited') == 1 then
       for _, task in ipairs(landed) do wake(task) end
     end
