@@ -29,10 +29,10 @@ class Traffic:
 
 
 class Broker:
-    """A Valkey on a free port of loopback with an append-only file, as every contender with a broker gets it."""
+    """A Valkey on a free port of loopback with the settings of config/redis.conf, as each contender has."""
 
     def __enter__(self) -> Self:
-        self._server = ValkeyServer(config={"appendonly": "yes", "appendfsync": "everysec", "save": ""})
+        self._server = ValkeyServer(config=_settings())
         self._server.start()
         self.url = f"redis://127.0.0.1:{self._server.port}/0"
         self._client = redis.Redis.from_url(self.url)
@@ -62,6 +62,12 @@ class Broker:
     def memory(self) -> int:
         """Bytes of data that the server holds."""
         return int(self._client.info("memory")["used_memory"])
+
+
+def _settings() -> dict[str, str]:
+    lines = (Path(__file__).parent.parent / "config" / "redis.conf").read_text().splitlines()
+    pairs = (line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
+    return {name: value.strip('"') for name, value in pairs if name not in ("bind", "port")}
 
 
 def family(pid: int) -> list[int]:

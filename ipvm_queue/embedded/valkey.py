@@ -29,7 +29,9 @@ save ""
 appendonly yes
 appendfsync everysec
 aof-load-truncated yes
+auto-aof-rewrite-min-size 256mb
 maxmemory-policy noeviction
+hash-max-listpack-entries 64
 """
 _PORTS_TRIED: Final = 5
 _STOP_GRACE: Final = 10.0
