@@ -89,14 +89,26 @@ class RedisRuns:
 
     # Working
 
-    def begin(self, run: str, owner: str, queue: int, want: int, node: int, *, pop: Link | None = None) -> Grant:
+    def begin(
+        self,
+        run: str,
+        owner: str,
+        queue: str,
+        want: int,
+        node: int,
+        *,
+        plan: Link | None = None,
+        pop: Link | None = None,
+    ) -> Grant:
         """Count a message off and lease up to `want` ready nodes, the one that the message names first.
 
-        With `pop`, that under which the owner works, the run's papers come along.
+        `queue` is the Celery queue that the message came by. With `plan`, the CID of the run's, that comes along; with
+        `pop`, that under which the owner works, the run's papers do.
         """
-        key = "" if pop is None else pop.key
-        granted, *papers = self._call("begin", run, owner, queue, want, self._lease, node, key)
-        return _grant(granted)._replace(papers=_papers(papers) if papers else None)
+        keys = ("" if link is None else link.key for link in (plan, pop))
+        answer = self._call("begin", run, owner, self._keys.list(queue), want, self._lease, node, *keys)
+        granted, number, data, *papers = answer
+        return _grant(granted)._replace(queue=number, plan=data, papers=_papers(papers) if papers else None)
 
     def enter(self, run: str, owner: str, queue: int, asks: Sequence[Ask]) -> list[Answer]:
         """Find receipts for nodes about to run, and claim what has none, so that one owner alone computes it."""

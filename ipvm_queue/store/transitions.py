@@ -34,7 +34,8 @@ class Grant(NamedTuple):
 
     `careful` says that a guest of this run has killed its worker, `nodes` are pairs of node number and death points
     (how much speaks for its being that guest). `revoked` is how many delegations have been revoked on this queue,
-    `papers` the run's where they were asked for and it has some.
+    `queue` the number of the run's queue that a message came by, `plan` the root block of its plan and `papers` the
+    run's where they were asked for and are there.
     """
 
     state: str
@@ -42,6 +43,8 @@ class Grant(NamedTuple):
     nodes: list[tuple[int, int]]
     revoked: int = 0
     papers: Papers | None = None
+    queue: int = 0
+    plan: bytes = b""
 
 
 class Ask(NamedTuple):

@@ -13,6 +13,7 @@ from ipvm_queue.observe import logger
 from ipvm_queue.queue.pause import collect_seldom
 from ipvm_queue.worker.announce import Announcer
 from ipvm_queue.worker.app import settings
+from ipvm_queue.worker.authority import NotHandedError
 from ipvm_queue.worker.shift import Shift
 from ipvm_queue.worker.standing import broker
 from ipvm_queue.worker.tools import LostPlanError, Tools
@@ -35,19 +36,32 @@ class Process:
         self._stop = Event()
         Thread(target=self._keep, name="leases", daemon=True).start()
 
-    def work(self, run: str, node: int, link: Link | None = None) -> Link | None:
-        """Answer a message (`link` is the plan's); return the receipt of its node where there is one now."""
+    def work(self, run: str, node: int, queue: str, link: Link | None = None) -> Link | None:
+        """Answer a message that came by `queue` (`link` is the plan's); return its node's receipt, if there is one."""
+        tools = self.tools
+        link = link or tools.runs.plan_of(run)
+        if link is None:
+            _log.info("message for a run that is not known", run=run, node=node)
+            return None
+        plan = tools.plans.get(link)
         try:
-            plan = self.tools.plan(run, link)
-            if plan is None or not 0 <= node <= plan.count + 1:
-                _log.info("message for a run that is not known", run=run, node=node)
-                return None
-            self._shift = shift = Shift(self.tools, run, plan, plan.node(node).queue)
-        except (BlockError, CodecError, LookupError, LostPlanError) as error:
+            pop = tools.authorities.pop(run)
+        except NotHandedError as error:
+            _log.warning("a run is left to other workers", run=run, reason=str(error))
+            return None
+        want = tools.paces.want(run, queue)
+        grant = tools.runs.begin(run, tools.owner, queue, want, node, plan=link if plan is None else None, pop=pop)
+        if not grant.nodes:
+            (record,) = tools.runs.records(run, [node])
+            return None if record is None else record.receipt
+        try:
+            plan = plan or tools.keep(link, grant.plan)
+            self._shift = shift = Shift(tools, run, plan, grant.queue)
+        except (BlockError, CodecError, LookupError) as error:
             self._give_up(run, error)
             return None
         try:
-            shift.work(node)
+            shift.work(grant)
         except LostPlanError as error:
             self._give_up(run, error)
             return None

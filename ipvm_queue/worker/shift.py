@@ -13,9 +13,8 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
-from ipvm_queue.errors import BlockError
+from ipvm_queue.errors import BlockError, CodecError
 from ipvm_queue.observe import logger
-from ipvm_queue.plan import EFFECT_QUEUE
 from ipvm_queue.store import FAILED, Ask, Record, Settlement
 from ipvm_queue.store.blocks import verified
 from ipvm_queue.store.runs import DEATH_LIMIT
@@ -40,6 +39,7 @@ from ipvm_queue.worker.resolve import (
 from ipvm_queue.worker.results import Results
 from ipvm_queue.worker.sealing import SecretLostError
 from ipvm_queue.worker.stops import CRASHED, FOREIGN, late, lost
+from ipvm_queue.worker.tools import LostPlanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +62,7 @@ class Shift:
         self._run = run
         self._plan = plan
         self._queue = queue
+        self._queue_name = plan.queues[queue]
         self._known: dict[int, Known] = {}
         self._twins: dict[bytes, tuple[Record, dict[str, Value]]] = {}  # by the CID of the Task
         self._unclaimed: list[tuple[int, list[Link]]] = []
@@ -74,24 +75,20 @@ class Shift:
         self._scribe = Scribe(tools.signer, tools.stored)
         self._results = Results(tools.blocks, tools.vault, plan, self._scribe)
 
-    def work(self, node: int) -> str:
-        """Answer a message that names `node`; return the state of the run."""
+    def work(self, grant: Grant) -> None:
+        """Do what has been leased, and more of the run, until its time or the work is over.
+
+        Raises `LostPlanError` where a part of the plan is not to be had.
+        """
         tools = self._tools
         deadline = monotonic() + tools.budget
-        try:
-            pop = tools.authorities.pop(self._run)
-        except NotHandedError as error:
-            _log.warning("a run is left to other workers", run=self._run, reason=str(error))
-            return "gone"
-        grant = tools.runs.begin(self._run, tools.owner, self._queue, self._want(), node, pop=pop)
         while grant.nodes and self._may(grant):
             started = monotonic()
             count = self._run_batch(grant)
-            tools.paces.learn(self._run, self._queue, (monotonic() - started) / count)
+            tools.paces.learn(self._run, self._queue_name, (monotonic() - started) / count)
             with self._lock:
                 grant = self._settle(want=self._want() if monotonic() < deadline else 0)
         tools.announcer.flush()
-        return grant.state
 
     def receipt(self, node: int) -> Link | None:
         """Return the receipt of a node that has settled, None for one that has not."""
@@ -124,9 +121,7 @@ class Shift:
             self._settle(want=0, back=[(number, []) for number, _ in grant.nodes])
 
     def _want(self) -> int:
-        if self._plan.queues[self._queue] == EFFECT_QUEUE:
-            return 1  # the world is slow, and what waits behind it can be done elsewhere
-        return self._tools.paces.want(self._run, self._queue)
+        return self._tools.paces.want(self._run, self._queue_name)
 
     def _run_batch(self, grant: Grant) -> int:
         """Run leased nodes and the chains that follow from them; return how many nodes that was."""
@@ -172,7 +167,10 @@ class Shift:
 
     def _enter(self, grant: Grant) -> list[list[Step]]:
         """Resolve leased nodes and ask the store for receipts; what cannot run settles here."""
-        nodes = {number: self._plan.node(number) for number, _ in grant.nodes}
+        try:
+            nodes = {number: self._plan.node(number) for number, _ in grant.nodes}
+        except (CodecError, LookupError) as error:
+            raise LostPlanError(str(error)) from error
         self._crashed = {number for number, points in grant.nodes if points >= DEATH_LIMIT}
         for number in [each for each in self._crashed if nodes[each].pure]:
             self._stop(number, nodes.pop(number), CRASHED, "error")
@@ -190,7 +188,7 @@ class Shift:
             else:
                 steps.append(Step(number, node, ready, addresses(node, ready), None, ahead=False))
         alone = grant.careful or any(points for _, points in grant.nodes)
-        cheap = self._tools.paces.cheap(self._run, self._queue)
+        cheap = self._tools.paces.cheap(self._run, self._queue_name)
         links = max(1, self._want() // max(1, len(steps))) if cheap and not alone else 1
         if links == 1:
             return self._claim([[step] for step in steps])

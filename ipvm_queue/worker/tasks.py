@@ -52,7 +52,8 @@ class RunRequest(Request):  # type: ignore[misc]
 def run(self: Task, run_id: str, node: int, plan: str | None = None) -> str:
     """Work on a run (with the plan of this CID) and return the CID of the node's receipt, never a value."""
     link = None if plan is None else Link.parse(plan)
-    receipt = process(self.app, self.request.hostname).work(run_id, node, link)
+    queue = self.request.delivery_info["routing_key"]
+    receipt = process(self.app, self.request.hostname).work(run_id, node, queue, link)
     if receipt is None:
         raise Ignore  # somebody else has this node, or the run is over; whoever settles it says so
     return str(receipt)

@@ -21,6 +21,7 @@ from ipvm_queue.store import (
     Registry,
     RunKeys,
 )
+from ipvm_queue.store.blocks import verified
 from ipvm_queue.wasm import Executor
 from ipvm_queue.worker.effect import Blocks, Effects, World
 from ipvm_queue.worker.further import Agent
@@ -87,16 +88,11 @@ class Tools:
             vault=Vault(signer, RunKeys(redis, keys), lambda: readers(Registry(redis, keys).workers())),
         )
 
-    def plan(self, run: str, link: Link | None) -> Plan | None:
-        """Return a run's plan, None where the run is not known (any more); `link` is its CID where that is known."""
-        link = link or self.runs.plan_of(run)
-        if link is None:
-            return None
-        plan = self.plans.get(link)
-        if plan is None:
-            plan = self.plans[link] = load(self.stored.get(link), self._page)
-            if len(self.plans) > _PLANS:
-                self.plans.popitem(last=False)
+    def keep(self, link: Link, data: bytes) -> Plan:
+        """Return the plan whose root block is `data`; raises `BlockError` where it is not, `CodecError` for no plan."""
+        plan = self.plans[link] = load(verified(link, data or None), self._page)
+        if len(self.plans) > _PLANS:
+            self.plans.popitem(last=False)
         return plan
 
     def _page(self, link: Link) -> bytes:

@@ -39,7 +39,7 @@ def runs(broker):
     broker.flushall()
     runs = RedisRuns(broker, KEYS, lease=60, receipt_lifetime=None)
     begin(runs, PARENT)
-    assert runs.begin(PARENT, HERE, 0, 1, 0).nodes == [(0, 0)]
+    assert runs.begin(PARENT, HERE, "q", 1, 0).nodes == [(0, 0)]
     return runs
 
 
@@ -93,13 +93,13 @@ def test_a_node_is_put_aside_until_its_further_run_is_over(broker, further, runs
     begin(runs, CHILD)
     assert further.wait(AT, CHILD, 60) == "wait"
     assert further.wait(AT, CHILD, 60) == "lost"
-    assert runs.begin(PARENT, THERE, 0, 9, 0).nodes == [(1, 0)]
+    assert runs.begin(PARENT, THERE, "q", 9, 0).nodes == [(1, 0)]
     broker.delete(KEYS.list("q"))
 
     runs.cancel(CHILD, "done")
 
     assert broker.llen(KEYS.list("q")) == 1
-    assert runs.begin(PARENT, THERE, 0, 9, 0).nodes == [(0, 0)]
+    assert runs.begin(PARENT, THERE, "q", 9, 0).nodes == [(0, 0)]
     assert RedisFurther(broker, KEYS, THERE).wait(AT, CHILD, 60) == "over"
 
 
@@ -110,7 +110,7 @@ def test_a_node_waits_no_longer_than_its_time(broker, further, runs):
 
     def back():
         runs.sweep()
-        return runs.begin(PARENT, HERE, 0, 1, 0).nodes
+        return runs.begin(PARENT, HERE, "q", 1, 0).nodes
 
     while not (nodes := back()):
         broker.delete(KEYS.sweep)

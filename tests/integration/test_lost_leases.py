@@ -30,7 +30,7 @@ def runs(stack):
 @pytest.mark.parametrize("mode", ["work", "await"])
 def test_a_node_that_is_lost_is_not_put_aside(runs, stack, mode):
     """Asking late whether to run, or what to wait for, leaves a node where the sweep has put it."""
-    assert [node for node, _ in runs.begin("run", "late/1", 0, 1, 0).nodes] == [0]
+    assert [node for node, _ in runs.begin("run", "late/1", "q", 1, 0).nodes] == [0]
     time.sleep(1.5 * LEASE)
     runs.sweep()
 
@@ -38,13 +38,13 @@ def test_a_node_that_is_lost_is_not_put_aside(runs, stack, mode):
 
     assert answer.verdict == "wait"
     assert stack.redis.zrange("{ipvm:lost}:run:run:waiting", 0, -1) == []
-    assert [node for node, _ in runs.begin("run", "next/2", 0, 1, 0).nodes] == [0]
+    assert [node for node, _ in runs.begin("run", "next/2", "q", 1, 0).nodes] == [0]
     assert runs.enter("run", "next/2", 0, [Ask(0, "work", [TASK])])[0].verdict == "run"
 
 
 def test_what_a_dead_worker_had_of_a_cancelled_run_is_let_go(runs, stack):
     """It is not ready again, and no message says that there is work."""
-    assert [node for node, _ in runs.begin("run", "late/1", 0, 1, 0).nodes] == [0]
+    assert [node for node, _ in runs.begin("run", "late/1", "q", 1, 0).nodes] == [0]
     messages = stack.redis.llen("{ipvm:lost}:q")
     runs.cancel("run", "enough")
 
@@ -58,7 +58,7 @@ def test_what_a_dead_worker_had_of_a_cancelled_run_is_let_go(runs, stack):
 def test_a_node_has_the_record_that_it_had_first(runs, stack):
     """Whoever settles it again changes nothing, even with a claim to it that nobody can have any more."""
     first, second = (Record(Link.of(name, DAG_CBOR), "ok", cached=False, out=b"\xf6") for name in (b"first", b"second"))
-    runs.begin("run", "me/1", 0, 1, 0)
+    runs.begin("run", "me/1", "q", 1, 0)
     for record in (first, second):
         stack.redis.hset("{ipvm:lost}:run:run:claims", "0", "0|me/1")
         settled = Settlement(0, record, b"", [], reusable=True, fails=False, ahead=False, targets=[])
@@ -73,7 +73,7 @@ def test_a_task_that_its_owner_has_let_lapse_is_another_s(runs, stack):
     patient = RedisRuns(connect(stack.url), Keys("lost"), lease=60.0, receipt_lifetime=None)
     runs.open(NewRun("other", opening(), 1))
     for run, owner in (("run", "late/1"), ("other", "next/2")):
-        runs.begin(run, owner, 0, 1, 0)
+        runs.begin(run, owner, "q", 1, 0)
     ask = [Ask(0, "ahead", [TASK])]
 
     assert runs.enter("run", "late/1", 0, [Ask(0, "work", [TASK])])[0].verdict == "run"
@@ -91,7 +91,7 @@ def test_a_task_that_its_owner_has_let_lapse_is_another_s(runs, stack):
 def test_equal_nodes_in_one_step_are_computed_once(runs, stack):
     """The first of them runs, the others are its twins; settling it frees the Task."""
     runs.open(NewRun("twins", opening(3), 1))
-    runs.begin("twins", "me/1", 0, 3, 0)
+    runs.begin("twins", "me/1", "q", 3, 0)
 
     answers = runs.enter("twins", "me/1", 0, [Ask(0, "work", [TASK]), Ask(1, "ahead", [TASK]), Ask(2, "ahead", [TASK])])
 

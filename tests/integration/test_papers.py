@@ -30,9 +30,9 @@ def test_a_run_s_papers_come_with_its_first_nodes(runs, stack):
     gated = {"invocation": JOB, "push": PUSH, "service": "did:key:s", "grants": grants, "handed": {POP: HANDOUT}}
     runs.open(NewRun("run", opening(**gated), 60))
 
-    assert runs.begin("run", "me", 0, 0, 0, pop=POP).papers == Papers(JOB, PUSH, TOKENS, HANDOUT)
-    assert runs.begin("run", "me", 0, 0, 0, pop=LATER).papers == Papers(JOB, PUSH, TOKENS, b"")
-    assert runs.begin("run", "me", 0, 1, 0).nodes == [(0, 0)]
+    assert runs.begin("run", "me", "q", 0, 0, pop=POP).papers == Papers(JOB, PUSH, TOKENS, HANDOUT)
+    assert runs.begin("run", "me", "q", 0, 0, pop=LATER).papers == Papers(JOB, PUSH, TOKENS, b"")
+    assert runs.begin("run", "me", "q", 1, 0).nodes == [(0, 0)]
     assert stack.redis.get(Keys("papers").block(Link.of(HANDOUT, DAG_CBOR))) == HANDOUT
     header = runs.header("run")
     assert (header.invocation, header.push, header.service, header.grants) == (JOB, PUSH, "did:key:s", grants)
@@ -53,7 +53,7 @@ def test_a_run_without_papers_has_none(runs):
     """A run that nobody asked for with tokens answers like any other."""
     runs.open(NewRun("run", opening(), 60))
 
-    grant = runs.begin("run", "me", 0, 1, 0, pop=POP)
+    grant = runs.begin("run", "me", "q", 1, 0, pop=POP)
 
     assert (grant.papers, grant.nodes, grant.revoked) == (None, [(0, 0)], 0)
 
@@ -63,5 +63,5 @@ def test_revocations_are_counted_in_every_answer(runs, stack):
     runs.open(NewRun("run", opening(), 60))
     stack.redis.hset(Keys("papers").revoked, JOB.key, "")
 
-    assert runs.begin("run", "me", 0, 1, 0).revoked == 1
+    assert runs.begin("run", "me", "q", 1, 0).revoked == 1
     assert runs.settle("run", "me", 0, []).revoked == 1

@@ -29,7 +29,7 @@ def handed(runs, want):
     """Return how many nodes each of those who come gets, until none is left."""
     counts = []
     while not counts or counts[-1]:
-        counts.append(len(runs.begin("run", f"p/{len(counts)}", 0, want, 0).nodes))
+        counts.append(len(runs.begin("run", f"p/{len(counts)}", "q", want, 0).nodes))
     return counts[:-1]
 
 

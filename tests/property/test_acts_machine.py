@@ -50,7 +50,7 @@ def machine(broker):
             """Open a run whose one node is leased to an owner, as a redelivery or a second submission does."""
             run = f"{next(numbers):016x}"
             runs.open(NewRun(run, opening(), 60))
-            runs.begin(run, owner, 0, 1, 0)
+            runs.begin(run, owner, "q", 1, 0)
             return run
 
         @rule(owner=owners, act=acts)

@@ -69,7 +69,7 @@ def machine(broker):
         @rule(owner=owners, want=st.integers(1, 4), node=st.integers(0, 9))
         def begin(self, owner, want, node):
             """Take a message, of any node, as often as one likes."""
-            self._take(owner, runs.begin("run", owner, 0, want, node))
+            self._take(owner, runs.begin("run", owner, "q", want, node))
 
         @rule(owner=owners, data=st.data())
         def enter(self, owner, data):
@@ -182,7 +182,7 @@ def machine(broker):
                     break
                 self.sweep()
                 self.held["last"] = []
-                self._take("last", runs.begin("run", "last", 0, 10, 0))
+                self._take("last", runs.begin("run", "last", "q", 10, 0))
                 for node in self.held["last"]:
                     self._settle("last", [self._settlement(node)], 0)
             assert len(self.settled) == self.count

@@ -7,9 +7,12 @@ redis.call('HDEL', RUN, 'status')
 for _, part in ipairs({'settled', 'arrived', 'ready:0', 'ready:1', 'handed'}) do
   if redis.call('EXISTS', RUN .. ':new:' .. part) == 1 then
     redis.call('RENAME', RUN .. ':new:' .. part, RUN .. ':' .. part)
+    redis.call('PERSIST', RUN .. ':' .. part)
   end
 end
-for _, suffix in ipairs(SUFFIXES) do redis.call('PERSIST', RUN .. suffix) end
+if state then  -- it was over once, and all of it was about to lapse
+  for _, suffix in ipairs(SUFFIXES) do redis.call('PERSIST', RUN .. suffix) end
+end
 redis.call('SADD', P .. 'live', ID)
 redis.call('ZADD', P .. 'runs', clock(), ID)
 if tonumber(redis.call('HGET', RUN, 'left')) == 0 then

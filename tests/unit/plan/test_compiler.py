@@ -10,6 +10,7 @@ from plans import DOCUMENT, MODULE, QUEUE, by_ability, job, plan_of
 from ipvm_queue.ipld import DAG_CBOR, Link, cid_of, decode
 from ipvm_queue.plan import Bounds, compile_plan, load
 from ipvm_queue.plan.model import PAGE
+from ipvm_queue.queue.pause import collector_paused
 from ipvm_queue.ucan import task_link
 from ipvm_queue.workflow import read
 
@@ -137,16 +138,19 @@ def test_a_plan_reads_back_from_its_blocks(count):
 def test_compiling_is_linear():
     """Eight times the tasks and edges cost about eight times the time, not sixty-four."""
 
-    def seconds(count):
-        workflow = read({f"t{i}": job({"from": f"t{i // 2}"} if i else 0, i) for i in range(count)})
-        best = 1e9
-        for _ in range(3):
-            start = process_time()
-            compile_plan(workflow, QUEUE, DOCUMENT, safety=by_ability)
-            best = min(best, process_time() - start)
-        return best
+    def workflow(count):
+        return read({f"t{i}": job({"from": f"t{i // 2}"} if i else 0, i) for i in range(count)})
 
-    assert seconds(16_000) < 24 * seconds(2_000)
+    def seconds(jobs):
+        with collector_paused():  # as the gate does; else every run pays for what is there already
+            start = process_time()
+            compile_plan(jobs, QUEUE, DOCUMENT, safety=by_ability)
+            return process_time() - start
+
+    few, many = workflow(2_000), workflow(16_000)
+    pairs = [(seconds(few), seconds(many)) for _ in range(5)]  # side by side: a machine may change its speed
+
+    assert min(large for _, large in pairs) < 24 * min(small for small, _ in pairs)
 
 
 def test_effects_are_the_service_s_and_pure_tasks_the_queue_s():
