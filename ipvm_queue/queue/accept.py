@@ -107,7 +107,7 @@ def accept_push(push: Invocation, tokens: Mapping[Link, bytes], own: Proofs, mom
 
     `own` are the queue's proofs: a service that has not let the queue sign for it (2) is not served.
     """
-    moment.validator.invocation(push.data, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
+    moment.validator.invocation(push, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
     _check_command(push, PUSH)
     _check_subject(push, moment.queue)
     _check_ends(push)
@@ -119,7 +119,7 @@ def accept_push(push: Invocation, tokens: Mapping[Link, bytes], own: Proofs, mom
     if data is None:
         raise UnavailableProofError(f"the invocation {link} was not sent along", token=push.link)
     job = Invocation.parse(data)
-    moment.validator.invocation(job.data, tokens, now=moment.now, audience=job.sub, revoked=moment.revoked)
+    moment.validator.invocation(job, tokens, now=moment.now, audience=job.sub, revoked=moment.revoked)
     _check_command(job, RUN)
     _check_ends(job)
     match job.args:
@@ -134,9 +134,7 @@ def accept_pop(pop: Invocation, tokens: Mapping[Link, bytes], own: Proofs, momen
 
     The worker shows, beside 3, a chain by which it signs in the name of a service that the queue serves (2 and 4).
     """
-    authority = moment.validator.invocation(
-        pop.data, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked
-    )
+    authority = moment.validator.invocation(pop, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
     _check_command(pop, POP)
     _check_subject(pop, moment.queue)
     _check_ends(pop)
@@ -175,7 +173,7 @@ def _stall(pop: Invocation) -> Stall:
 
 def accept_receipts(asked: Invocation, tokens: Mapping[Link, bytes], moment: Moment) -> Link:
     """Return the bundle that a request to take in receipts names; who may push may hand receipts over too."""
-    moment.validator.invocation(asked.data, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
+    moment.validator.invocation(asked, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
     _check_command(asked, RECEIPTS)
     _check_subject(asked, moment.queue)
     _check_ends(asked)
@@ -187,7 +185,7 @@ def accept_receipts(asked: Invocation, tokens: Mapping[Link, bytes], moment: Mom
 
 def accept_own(asked: Invocation, tokens: Mapping[Link, bytes], moment: Moment) -> Invocation:
     """Return a request that a principal makes on its own behalf (`iss` is `sub`), addressed to the queue."""
-    moment.validator.invocation(asked.data, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
+    moment.validator.invocation(asked, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
     _check_ends(asked)
     return asked
 

@@ -197,7 +197,7 @@ class Desk:
         return {"run": run, "state": self._stores.runs.cancel(run, reason)}
 
     def _revoke(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
-        authority = moment.validator.invocation(asked.data, brought.tokens, now=moment.now, revoked=moment.revoked)
+        authority = moment.validator.invocation(asked, brought.tokens, now=moment.now, revoked=moment.revoked)
         found = read_revocation(authority, brought.tokens, moment.validator)
         stores = self._stores
         stores.revocations.add(found.revoked, found.expires)

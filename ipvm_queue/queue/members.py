@@ -93,7 +93,7 @@ class Members:
     def authority(self, invocation: Invocation, name: str, *, now: int, audience: str) -> Authority:
         """Return the authority of an invocation, validated as at the time `now`; raises a `Flaw`."""
         try:
-            found = self._validator.invocation(invocation.data, self.tokens, now=now, audience=audience)
+            found = self._validator.invocation(invocation, self.tokens, now=now, audience=audience)
         except UcanError as error:
             raise self._flaw(error, invocation, name) from error
         self.used.update(invocation.prf)

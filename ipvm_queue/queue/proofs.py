@@ -36,11 +36,12 @@ class Proofs:
         self.delegations: list[Delegation] = []
         self._broken: UcanError | None = None
         for data in tokens.values():
+            if _TAG not in data:  # an invocation that travels along
+                continue
             try:
                 self.delegations.append(validator.form(data))
             except UcanError as error:
-                if _TAG in data:  # not an invocation that travels along
-                    self._broken = self._broken or error
+                self._broken = self._broken or error
 
     @classmethod
     def load(cls, paths: Iterable[Path]) -> Proofs:

@@ -59,8 +59,8 @@ class Opener:
         key, opening = self._keys.run(new.run), new.opening
         if new.stage is not None:
             new.stage(pipeline)
-        for cid, data in new.blocks.items():
-            pipeline.set(self._keys.block(cid), data)
+        if new.blocks:
+            pipeline.mset({self._keys.block(cid): data for cid, data in new.blocks.items()})
         for some in chunks([cid.key for cid in new.blocks]):
             pipeline.sadd(f"{key}:blocks", *some)
         for part, values in (

@@ -70,7 +70,7 @@ class Validator:
 
     def invocation(
         self,
-        data: bytes,
+        data: bytes | Invocation,
         proofs: Mapping[Link, bytes],
         *,
         now: int,
@@ -79,15 +79,15 @@ class Validator:
         replays: Replays | None = None,
         leeway: int | None = None,
     ) -> Authority:
-        """Return the authority of an invocation; raises the `UcanError` of the first rule that is broken.
+        """Return the authority of an invocation, which may be parsed; raises the `UcanError` of the first broken rule.
 
         `proofs` has delegations under their CIDs, `now` is in Unix seconds, `audience` the DIDs that the executor may
         act for (None: whoever is named), `revoked` the CIDs of revoked delegations, and `replays` what came before.
         """
         leeway = self._leeway if leeway is None else leeway
-        link = Link.of(data, DAG_CBOR)
+        link = data.link if isinstance(data, Invocation) else Link.of(data, DAG_CBOR)
         known = self._invocations.get(link)
-        invocation = known or Invocation.parse(data)
+        invocation = known or (data if isinstance(data, Invocation) else Invocation.parse(data))
         _check_executor(invocation.executor, audience, link)
         if known is None:
             _verify(invocation, self._invocations)

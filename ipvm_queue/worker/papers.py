@@ -79,12 +79,12 @@ def read_asked(
     """
     tokens = Container.read(papers.tokens).tokens
     job = Invocation.parse(_token(tokens, papers.invocation))
-    validator.invocation(job.data, tokens, now=now, audience=job.sub, revoked=revoked)
+    validator.invocation(job, tokens, now=now, audience=job.sub, revoked=revoked)
     if str(job.cmd) != RUN or job.args != {"job": document}:
         raise MalformedArgumentsError(f"this is not {RUN} of the job {document}", token=job.link)
     push = Invocation.parse(_token(tokens, papers.push))
     pushed = now if push.exp is None else min(now, push.exp)
-    validator.invocation(push.data, tokens, now=pushed, audience=queue, revoked=revoked)
+    validator.invocation(push, tokens, now=pushed, audience=queue, revoked=revoked)
     if str(push.cmd) != PUSH or push.args != {"inv": job.link}:
         raise MalformedArgumentsError(f"this is not {PUSH} of the invocation {job.link}", token=push.link)
     return Asked(job, push, tokens)
