@@ -1,9 +1,9 @@
-"""Opening runs: all that a run starts from is staged first, and then made the run's in one step."""
+"""Opening runs in one step. What a large one starts from is staged first: a script takes only so much along."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import DAG_CBOR, Link
@@ -11,13 +11,22 @@ from ipvm_queue.store import scripts
 from ipvm_queue.store.chunks import chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.keys import Keys
-    from ipvm_queue.store.transitions import NewRun
+    from ipvm_queue.store.transitions import NewRun, Opening
 
 _STAGED_SECONDS: Final = 3600
+_AT_ONCE: Final = 2500  # values that go along with the script; it unpacks a few thousand at most
+
+
+class _Part(NamedTuple):
+    """One key of a run: its suffix, the command that adds to it, and what is added."""
+
+    name: str
+    command: str
+    values: list[Any]
 
 
 class Opener:
@@ -36,18 +45,24 @@ class Opener:
         pipeline whose answer was lost) leaves the run that the first opened as it is.
         """
         pipeline = self._redis.pipeline(transaction=False)
-        marks = [0]
+        marks, given = [0], []
         for new in runs:
-            self._stage(pipeline, new)
-            pipeline.evalsha(self._script.sha, 1, self._keys.run(new.run), *self._args(new))
+            parts = _parts(new.opening, new.blocks)
+            at_once = sum(len(part.values) for part in parts) <= _AT_ONCE
+            self._stage(pipeline, new, () if at_once else parts)
+            given.append(self._args(new, parts if at_once else ()))
+            pipeline.evalsha(self._script.sha, 1, self._keys.run(new.run), *given[-1])
             marks.append(len(pipeline))
         answers = pipeline.execute(raise_on_error=False)
-        return [self._opened(new, answers[start:end]) for new, (start, end) in zip(runs, pairwise(marks), strict=True)]
+        return [
+            self._opened(new, args, answers[start:end])
+            for new, args, (start, end) in zip(runs, given, pairwise(marks), strict=True)
+        ]
 
-    def _opened(self, new: NewRun, answers: Sequence[Any]) -> bool | UnavailableError:
+    def _opened(self, new: NewRun, args: list[Any], answers: Sequence[Any]) -> bool | UnavailableError:
         *stored, opened = answers
         if isinstance(opened, Exception):  # the script is not loaded yet, or something is wrong that will show again
-            opened = self._script(keys=[self._keys.run(new.run)], args=self._args(new))
+            opened = self._script(keys=[self._keys.run(new.run)], args=args)
         failed = next((answer for answer in stored if isinstance(answer, Exception)), None)
         if failed is None:
             return bool(opened)
@@ -55,31 +70,20 @@ class Opener:
         error.__cause__ = failed
         return error
 
-    def _stage(self, pipeline: Broker, new: NewRun) -> None:
-        key, opening = self._keys.run(new.run), new.opening
+    def _stage(self, pipeline: Broker, new: NewRun, parts: Sequence[_Part]) -> None:
         if new.stage is not None:
             new.stage(pipeline)
         if new.blocks:
             pipeline.mset({self._keys.block(cid): data for cid, data in new.blocks.items()})
-        for some in chunks([cid.key for cid in new.blocks]):
-            pipeline.sadd(f"{key}:blocks", *some)
-        for part, values in (
-            ("settled", {node: record.pack() for node, record in opening.settled.items()}),
-            ("arrived", dict(opening.arrived)),
-            ("handed", {pop.key: data for pop, data in opening.handed.items()}),
-        ):
-            for some in chunks(list(values.items())):
-                pipeline.hset(f"{key}:new:{part}", mapping=dict(some))
-            if values:
-                pipeline.expire(f"{key}:new:{part}", _STAGED_SECONDS)
-        for data in opening.handed.values():  # receipts name them, and outlive the run
+        for data in new.opening.handed.values():  # receipts name them, and outlive the run
             pipeline.set(self._keys.block(Link.of(data, DAG_CBOR)), data, px=self._lifetime or None)
-        for queue, nodes in opening.ready.items():
-            for some_nodes in chunks(list(nodes)):
-                pipeline.zadd(f"{key}:new:ready:{queue}", {str(node): node for node in some_nodes})
-            pipeline.expire(f"{key}:new:ready:{queue}", _STAGED_SECONDS)
+        for name, command, values in parts:
+            key = f"{self._keys.run(new.run)}:new:{name}"
+            for some in chunks(values):
+                pipeline.execute_command(command, key, *some)
+            pipeline.expire(key, _STAGED_SECONDS)
 
-    def _args(self, new: NewRun) -> list[Any]:
+    def _args(self, new: NewRun, parts: Sequence[_Part]) -> list[Any]:
         opening = new.opening
         fields: dict[str, Any] = {
             "plan": opening.plan.bytes,
@@ -100,5 +104,19 @@ class Opener:
         for number, (name, template) in enumerate(opening.messages.items()):
             fields[f"queue:{number}"] = self._keys.list(name)
             fields[f"message:{number}"] = template
-        given = [(name, value) for name, value in fields.items() if value is not None]
-        return [self._keys.prefix, new.run, *(part for pair in given for part in pair)]
+        given = [each for name, value in fields.items() if value is not None for each in (name, value)]
+        along = [each for name, command, values in parts for each in (name, command, len(values), *values)]
+        return [self._keys.prefix, new.run, len(given), *given, len(parts), *along]
+
+
+def _parts(opening: Opening, blocks: Iterable[Link]) -> list[_Part]:
+    """Return all that stands beside the hash of a new run."""
+    parts = [
+        _Part("blocks", "SADD", [cid.key for cid in blocks]),
+        _Part("handed", "HSET", [each for pop, data in opening.handed.items() for each in (pop.key, data)]),
+        _Part("settled", "HSET", [each for node, record in opening.settled.items() for each in (node, record.pack())]),
+        _Part("arrived", "HSET", [each for pair in opening.arrived.items() for each in pair]),
+    ]
+    for queue, nodes in opening.ready.items():
+        parts.append(_Part(f"ready:{queue}", "ZADD", [each for node in nodes for each in (node, node)]))
+    return [part for part in parts if part.values]

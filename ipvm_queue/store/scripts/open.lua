@@ -1,10 +1,13 @@
--- Open a run whose nodes stand staged under new:<part>: from here on workers see it.
--- ARGV: P, id, then the fields of the run's hash. Returns 1, or 0 where the run is open already.
+-- Open a run: from here on workers see it. What does not come along here stands staged under new:<part>.
+-- ARGV: P, id, count, the fields of the run's hash and their values,
+--   count, for each part of the run: its suffix, the command that adds to it, count, what is added.
+-- Returns 1, or 0 where the run is open already.
 local state = redis.call('HGET', RUN, 'state')
 if state and state ~= 'withdrawn' then return 0 end
-redis.call('HSET', RUN, 'state', 'running', unpack(ARGV, 3))
+local at = 3 + tonumber(ARGV[3])
+redis.call('HSET', RUN, 'state', 'running', unpack(ARGV, 4, at))
 redis.call('HDEL', RUN, 'status')
-for _, part in ipairs({'settled', 'arrived', 'ready:0', 'ready:1', 'handed'}) do
+for _, part in ipairs({'blocks', 'settled', 'arrived', 'ready:0', 'ready:1', 'handed'}) do
   if redis.call('EXISTS', RUN .. ':new:' .. part) == 1 then
     redis.call('RENAME', RUN .. ':new:' .. part, RUN .. ':' .. part)
     redis.call('PERSIST', RUN .. ':' .. part)
@@ -12,6 +15,17 @@ for _, part in ipairs({'settled', 'arrived', 'ready:0', 'ready:1', 'handed'}) do
 end
 if state then  -- it was over once, and all of it was about to lapse
   for _, suffix in ipairs(SUFFIXES) do redis.call('PERSIST', RUN .. suffix) end
+end
+local add = {
+  SADD = function(key, ...) redis.call('SADD', key, ...) end,
+  HSET = function(key, ...) redis.call('HSET', key, ...) end,
+  ZADD = function(key, ...) redis.call('ZADD', key, ...) end,
+}
+at = at + 1
+for _ = 1, tonumber(ARGV[at]) do
+  local last = at + 3 + tonumber(ARGV[at + 3])
+  add[ARGV[at + 2]](RUN .. ':' .. ARGV[at + 1], unpack(ARGV, at + 4, last))
+  at = last
 end
 redis.call('SADD', P .. 'live', ID)
 redis.call('ZADD', P .. 'runs', clock(), ID)
