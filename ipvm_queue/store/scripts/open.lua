@@ -23,8 +23,9 @@ local add = {
 }
 at = at + 1
 for _ = 1, tonumber(ARGV[at]) do
-  local last = at + 3 + tonumber(ARGV[at + 3])
-  add[ARGV[at + 2]](RUN .. ':' .. ARGV[at + 1], unpack(ARGV, at + 4, last))
+  local part, last = ARGV[at + 1], at + 3 + tonumber(ARGV[at + 3])
+  if state and part ~= 'blocks' then redis.call('DEL', RUN .. ':' .. part) end  -- as the staged one takes its place
+  add[ARGV[at + 2]](RUN .. ':' .. part, unpack(ARGV, at + 4, last))
   at = last
 end
 redis.call('SADD', P .. 'live', ID)
