@@ -223,7 +223,7 @@ class Run:
             if isinstance(each, Tick):
                 yield each
             else:
-                settled = [node for node, _, _ in each.settled if node < self.plan.count]
+                settled = [node for node in each.settled if node < self.plan.count]
                 yield from self._fresh(settled, seen)
 
     def wait(self, timeout: float | None = None) -> Run:
@@ -311,7 +311,7 @@ class Run:
         return [self._result(number, record, receipts) for number, record in zip(numbers, records, strict=True)]
 
     def _result(self, number: int, record: Record | None, receipts: _Receipts) -> TaskResult:
-        node = self.plan.node(number)
+        node = self.plan.outline[number]
         if record is None:
             return TaskResult(node.label, node.task, "waiting", secret=node.secret)
         out = record.result
@@ -328,7 +328,7 @@ class Run:
             if record is None or (only_cached and not record.cached):
                 continue
             seen.add(number)
-            node = self.plan.node(number)
+            node = self.plan.outline[number]
             yield RunEvent(node.label, record.state, node.task, record.receipt, record.cached)
 
     def _idle(self) -> tuple[str, ...]:

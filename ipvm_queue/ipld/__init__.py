@@ -2,7 +2,17 @@
 
 from ipvm_queue.ipld.block import Block
 from ipvm_queue.ipld.car import Car, CarLimits, car_parts, read_car, write_car
-from ipvm_queue.ipld.dagcbor import CODEC, MAX_BYTES, cid_of, decode, decode_own, encode, encode_own, explain
+from ipvm_queue.ipld.dagcbor import (
+    CODEC,
+    MAX_BYTES,
+    cid_of,
+    decode,
+    decode_own,
+    decode_plain,
+    encode,
+    encode_own,
+    explain,
+)
 from ipvm_queue.ipld.dagjson import from_json, from_plain, to_json, to_plain
 from ipvm_queue.ipld.link import DAG_CBOR, DAG_PB, RAW, Link
 from ipvm_queue.ipld.protobuf import protobuf_fields, read_protobuf, write_protobuf
@@ -26,6 +36,7 @@ __all__ = [
     "cid_of",
     "decode",
     "decode_own",
+    "decode_plain",
     "encode",
     "encode_own",
     "explain",

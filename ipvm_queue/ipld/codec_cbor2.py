@@ -41,6 +41,11 @@ def decode_own(data: bytes, max_depth: int) -> Value:
     return _loads(data, max_depth, _TAGS, None)
 
 
+def decode_plain(data: bytes, max_depth: int) -> Value:
+    """Return the value of data that `encode` has made, with the bytes of CIDs in place of links."""
+    return _loads(data, max_depth, _PLAIN_LINK, None)
+
+
 def encode_own(value: Value) -> bytes:
     """Return the DAG-CBOR of a value that is known to be IPLD, and not deep."""
     return _dumps(value)
@@ -87,6 +92,7 @@ def _decode_link(content: Any, _immutable: bool) -> Link:  # noqa: FBT001 - cbor
 
 
 _TAGS: Final = _Tags({_LINK_TAG: _decode_link})
+_PLAIN_LINK: Final = _Tags({_LINK_TAG: lambda content, _immutable: content[1:]})
 _ANY_LINK: Final = _Tags({_LINK_TAG: lambda _content, _immutable: None})
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode_own, encode_own
+from ipvm_queue.ipld import DAG_CBOR, Link, Value, decode_own, decode_plain, encode_own
 from ipvm_queue.ucan import WASM_RUN
 from ipvm_queue.workflow.safety import Safety
 from ipvm_queue.workflow.taint import Taint
@@ -112,6 +113,22 @@ class Node(NamedTuple):
         return None
 
 
+_LABEL, _TASK, _TAINT = (Node._fields.index(name) for name in ("label", "task", "taint"))
+
+
+class Outline(NamedTuple):
+    """What those who follow a run look at of a task: its label, the bytes of its Task's CID, whether it is secret."""
+
+    label: str
+    cid: bytes
+    secret: bool
+
+    @property
+    def task(self) -> Link:
+        """The CID of its Task."""
+        return Link(self.cid)
+
+
 @dataclass(frozen=True)
 class Plan:
     """The root of a plan.
@@ -187,10 +204,8 @@ class Plan:
         """Return a page's nodes; the `keep` pages used last stay in memory."""
         nodes = self._cache.get(number)
         if nodes is None:
-            page = self.pages[number]
-            rows = decode_own(self.read_page(page)) if isinstance(page, Link) else page
             try:
-                nodes = [Node(*row) for row in rows]
+                nodes = [Node(*row) for row in self._rows(number)]
             except TypeError as error:
                 raise CodecError(f"a page of a plan has something else than nodes: {error}") from error
             self._cache[number] = nodes
@@ -199,6 +214,14 @@ class Plan:
         else:
             self._cache.move_to_end(number)
         return nodes
+
+    def _rows(self, number: int, *, plain: bool = False) -> list[list[Any]]:
+        """Return the rows of a page; where they are `plain`, Links of a page of its own are their bytes."""
+        page = self.pages[number]
+        if not isinstance(page, Link):
+            return page
+        data = self.read_page(page)
+        return decode_plain(data) if plain else decode_own(data)  # type: ignore[no-any-return]
 
     def node(self, number: int) -> Node:
         """Return a node by its number."""
@@ -217,9 +240,22 @@ class Plan:
             yield from self.page(number)
 
     @cached_property
+    def outline(self) -> list[Outline]:
+        """What those who follow a run look at of its tasks."""
+        if self.nodes:
+            return [Outline(node.label, node.task.bytes, node.secret) for node in self.nodes[: self.count]]
+        rows = (row for number in range(len(self.pages)) for row in self._rows(number, plain=True))
+        try:
+            return [
+                Outline(row[_LABEL], bytes(row[_TASK]), row[_TAINT] == Taint.SECRET) for row in islice(rows, self.count)
+            ]
+        except (TypeError, LookupError) as error:
+            raise CodecError(f"a page of a plan has something else than nodes: {error}") from error
+
+    @cached_property
     def labels(self) -> dict[str, int]:
         """The numbers of the tasks by label."""
-        return {node.label: number for number, node in zip(range(self.count), self, strict=False)}
+        return {each.label: number for number, each in enumerate(self.outline)}
 
     @property
     def longest(self) -> float:

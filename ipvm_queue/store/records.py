@@ -61,8 +61,3 @@ class Record(NamedTuple):
         flag = chr(data[CID_BYTES])
         state, lasting = _READ[flag.lower()]
         return cls(Link(data[:CID_BYTES]), state, flag.isupper(), data[CID_BYTES + 1 :], lasting)
-
-
-def read_flag(flag: str) -> tuple[State, bool]:
-    """Return the state that a flag stands for, and whether the receipt was found."""
-    return _READ[flag.lower()][0], flag.isupper()

@@ -15,11 +15,11 @@ from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.store import scripts
 from ipvm_queue.store.chunks import chunks
 from ipvm_queue.store.opening import Opener
-from ipvm_queue.store.records import CID_BYTES, Record, read_flag
+from ipvm_queue.store.records import CID_BYTES, Record
 from ipvm_queue.store.transitions import Answer, Grant, Header, Papers, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.keys import Keys
@@ -146,25 +146,8 @@ class RedisRuns:
         args.append(len(back))
         for node, tasks in back:
             args += (node, len(tasks), *[task.key for task in tasks])
-        above = len(args)
-        args.append(0)
-        told: dict[int, int] = {}
-        rows: list[Any] = []
-        for node, record, receipt, tasks, reusable, fails, runs_ahead, targets in settlements:
-            letters = ("a" if runs_ahead else "r") + ("c" if reusable else "n") + ("f" if fails else "-")
-            rows += (node, letters, record.pack(), record.receipt.key, receipt, said.get(record.receipt.bytes, 0))
-            rows.append(len(tasks))
-            rows += [task.key for task in tasks]
-            rows.append(len(targets))
-            for target in targets:
-                place = told.get(target[0])
-                if place is None:
-                    place = told[target[0]] = len(told) + 1
-                    args += target
-                rows.append(place)
-        args[above] = len(told)
-        args.append(len(settlements))
-        args += rows
+        rows, targets = _rows(settlements, said)
+        args += (len(targets) // 3, *targets, len(settlements), *rows)
         return _grant(self._call("settle", run, *args))
 
     def renew(self, run: str, owner: str, queue: int, nodes: Sequence[int], tasks: Sequence[Link]) -> int:
@@ -311,14 +294,8 @@ class RedisRuns:
         )
         entries = [entry for part in _streams(answer) for entry in part]
         for position, fields in entries:
-            settled = fields.get(b"s", b"").decode()
-            nodes = [pair.split(" ") for pair in settled.split(",")] if settled else []
             end = fields.get(b"end")
-            yield Progress(
-                position,
-                [(int(node), *read_flag(flag)) for node, flag in nodes],
-                None if end is None else end.decode(),
-            )
+            yield Progress(position, fields.get(b"s", b""), None if end is None else end.decode())
 
 
 def _streams(answer: Any) -> Iterator[Any]:
@@ -326,6 +303,26 @@ def _streams(answer: Any) -> Iterator[Any]:
     parts = answer.items() if isinstance(answer, dict) else answer or ()
     for _, entries in parts:
         yield from ([entries] if entries and isinstance(entries[0], tuple) else entries)
+
+
+def _rows(settlements: Sequence[Settlement], said: Mapping[bytes, int]) -> tuple[list[Any], list[Any]]:
+    """Return what `settle` is told of nodes, and of those that they tell, which it is told of once."""
+    rows: list[Any] = []
+    targets: list[Any] = []
+    places: dict[int, int] = {}
+    for node, record, receipt, tasks, reusable, fails, ahead, told in settlements:
+        letters = ("a" if ahead else "r") + ("c" if reusable else "n") + ("f" if fails else "-")
+        rows += (node, letters, record.pack(), record.receipt.key, receipt, said.get(record.receipt.bytes, 0))
+        rows.append(len(tasks))
+        rows += [task.key for task in tasks]
+        rows.append(len(told))
+        for target in told:
+            place = places.get(target[0])
+            if place is None:
+                place = places[target[0]] = len(places) + 1
+                targets += target
+            rows.append(place)
+    return rows, targets
 
 
 def _grant(answer: list[Any]) -> Grant:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ipld import Link
     from ipvm_queue.store.connection import Broker
-    from ipvm_queue.store.records import Record, State
+    from ipvm_queue.store.records import Record
 
 NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 
@@ -165,8 +165,13 @@ class Header:
 
 
 class Progress(NamedTuple):
-    """One entry of a run's event stream: nodes that settled, or the status that the run ended with."""
+    """One entry of a run's event stream: nodes that settled (`node flag,…`), or the status that the run ended with."""
 
     position: bytes
-    settled: list[tuple[int, State, bool]]
+    told: bytes
     end: str | None
+
+    @property
+    def settled(self) -> list[int]:
+        """The nodes."""
+        return [int(pair.partition(b" ")[0]) for pair in self.told.split(b",")] if self.told else []

@@ -126,8 +126,8 @@ end
 -- Whether a pure Task may be claimed by `owner`: by what `flights` says of it, nobody is computing it, or not any more.
 -- The second value is whether `owner` is.
 local function is_free(flight, owner, now)
-  if not flight then return true, false end
-  local till, who = string.match(flight, '^(%d+)|(.*)$')
+  local till, who = string.match(flight or '', '^(%d+)|(.*)$')
+  if not till then return true, false end
   return tonumber(till) <= now, who == owner
 end
 

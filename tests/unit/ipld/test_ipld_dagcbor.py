@@ -303,3 +303,11 @@ def test_the_codec_in_use_is_the_fast_one_that_is_installed() -> None:
     expected = "cbrrr" if importlib.util.find_spec("cbrrr") else "cbor2"
 
     assert expected == CODEC
+
+
+@pytest.mark.usefixtures("codec")
+def test_links_may_be_left_as_their_bytes():
+    """What was encoded here can be read without a Link being made."""
+    value = {"a": [LINK, b"b", {"c": LINK}], "d": 1.5}
+
+    assert dagcbor.decode_plain(dagcbor.encode(value)) == {"a": [LINK.bytes, b"b", {"c": LINK.bytes}], "d": 1.5}

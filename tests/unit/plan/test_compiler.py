@@ -135,6 +135,21 @@ def test_a_plan_reads_back_from_its_blocks(count):
     assert decode(plan.data)["count"] == count
 
 
+@pytest.mark.parametrize("count", [3, PAGE + 7])
+def test_the_outline_of_a_plan_says_what_its_nodes_do(count):
+    """Label, Task and secrecy of the tasks alone: of a plan just made, and of one that was read, small or in pages."""
+    jobs = {f"t{i}": job(i, **{"ipvm/config": {"secret": i == 1}}) for i in range(count)} | {"sum": job({"from": "t1"})}
+    plan, pages = compile_plan(read({"header": {"catch": job()}, "jobs": jobs}), QUEUE, DOCUMENT, safety=by_ability)
+    again = load(plan.data, pages.__getitem__)
+
+    for each in (plan, again):
+        assert [(row.label, row.task, row.secret) for row in each.outline] == [
+            (node.label, node.task, node.secret) for node in plan.nodes[: plan.count]
+        ]
+        assert [row.label for row in each.outline if row.secret] == ["t1", "sum"]
+    assert list(again.labels.values()) == list(range(count + 1))
+
+
 def test_compiling_is_linear():
     """Eight times the tasks and edges cost about eight times the time, not sixty-four."""
 
