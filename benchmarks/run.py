@@ -128,7 +128,22 @@ def time_case(case: Case, contenders: dict[str, Any], repeat: int | None) -> dic
         for name, figures in found.items()
         if name != "ipvm" and ours and "tasks_per_s" in figures
     }
-    return {"title": case.title, "tasks": len(shape.nodes), "edges": shape.edges, "contenders": found, "ratios": ratios}
+    return {
+        "title": case.title,
+        "tasks": len(shape.nodes),
+        "edges": shape.edges,
+        "contenders": found,
+        "ratios": ratios,
+        "median_ratios": side_by_side(runs),
+    }
+
+
+def side_by_side(runs: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    """Return the median of the ratios of runs that stood side by side: a machine may change its speed between them."""
+    rates = {name: [run.get("tasks_per_s") for run in those] for name, those in runs.items()}
+    pairs = {name: list(zip(rates.get("ipvm", []), those, strict=False)) for name, those in rates.items()}
+    ratios = {name: [ours / other for ours, other in those if ours and other] for name, those in pairs.items()}
+    return {f"ipvm/{name}": round(median(each), 2) for name, each in ratios.items() if name != "ipvm" and each}
 
 
 def latency(contenders: dict[str, Any]) -> dict[str, Any]:

@@ -31,8 +31,9 @@ def rates(cases: dict[str, Any]) -> list[str]:
     lines = head("case", "ipvm", "celery", "pool", "ipvm/celery", "ipvm/pool")
     for name, case in cases.items():
         found = case["contenders"]
-        ratios = [case["ratios"].get(f"ipvm/{other}") for other in ("celery", "pool")]
-        shown = [f"{ratio:,.2f}x" if ratio is not None else "-" for ratio in ratios]
+        names = [f"ipvm/{other}" for other in ("celery", "pool")]
+        pairs = [(case["ratios"].get(name), case["median_ratios"].get(name)) for name in names]
+        shown = [f"{best:,.2f}x ({middle:,.2f}x)" if best is not None else "-" for best, middle in pairs]
         lines.append(row(f"({name}) {case['title']}", *[rate(found.get(each)) for each in CONTENDERS], *shown))
     return lines
 
