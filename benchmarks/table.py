@@ -27,13 +27,17 @@ def rate(figures: dict[str, Any] | None) -> str:
     return f"{text} ({hung} of {runs} hung)" if hung and text != "hung" else text
 
 
+def ratio(best: float | None, middle: float | None) -> str:
+    """Write the ratio of the fastest runs, and the median of those side by side."""
+    return " ".join(text for text in (best and f"{best:,.2f}x", middle and f"({middle:,.2f}x)") if text) or "-"
+
+
 def rates(cases: dict[str, Any]) -> list[str]:
     lines = head("case", "ipvm", "celery", "pool", "ipvm/celery", "ipvm/pool")
     for name, case in cases.items():
         found = case["contenders"]
         names = [f"ipvm/{other}" for other in ("celery", "pool")]
-        pairs = [(case["ratios"].get(name), case["median_ratios"].get(name)) for name in names]
-        shown = [f"{best:,.2f}x ({middle:,.2f}x)" if best is not None else "-" for best, middle in pairs]
+        shown = [ratio(case["ratios"].get(name), case["median_ratios"].get(name)) for name in names]
         lines.append(row(f"({name}) {case['title']}", *[rate(found.get(each)) for each in CONTENDERS], *shown))
     return lines
 

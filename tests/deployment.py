@@ -198,7 +198,8 @@ class Deployment:
 
     def stop_all(self) -> None:
         """Stop everything, the broker last."""
-        for name in reversed(list(self.processes)):
+        started_last_first = [*self.processes][::-1]
+        for name in sorted(started_last_first, key=lambda name: name == "valkey"):
             self.stop(name)
 
     def logs(self) -> str:

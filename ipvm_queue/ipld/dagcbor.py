@@ -68,14 +68,20 @@ def encode_own(value: Value) -> bytes:
 def decode_own(data: bytes) -> Value:
     """Return the value of data that this package has encoded and whose CID has been verified since.
 
-    They are known to be canonical, so that only half of the work is left.
+    They are known to be canonical, so that only half of the work is left. Raises `CodecError` for what is no DAG-CBOR.
     """
-    return codec.decode_own(data, MAX_DEPTH)
+    try:
+        return codec.decode_own(data, MAX_DEPTH)
+    except Exception as error:
+        raise CodecError(f"not DAG-CBOR: {error}") from error
 
 
 def decode_plain(data: bytes) -> Value:
     """Return what `decode_own` does, with the bytes of CIDs in place of Links, which take longer than all the rest."""
-    return codec.decode_plain(data, MAX_DEPTH)
+    try:
+        return codec.decode_plain(data, MAX_DEPTH)
+    except Exception as error:
+        raise CodecError(f"not DAG-CBOR: {error}") from error
 
 
 def explain(data: bytes) -> str | None:

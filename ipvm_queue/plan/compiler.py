@@ -146,7 +146,8 @@ def compile_plan(
             targets[source].append(inward[label])
     handled = edges.handled()
     bounds: dict[Bounds, int] = {}
-    configs = {id(task.config): task.config for task in workflow.tasks.values()}  # equal ones are mostly one object
+    used = (workflow.tasks[label].config for label in order)
+    configs = {id(config): config for config in used}  # equal ones are mostly one object
     bounds_of = {each: bounds.setdefault(_bounds(config), len(bounds)) for each, config in configs.items()}
 
     def node(label: str, task: Task, address: _Address) -> Node:

@@ -50,7 +50,7 @@ class Opener:
             parts = _parts(new.opening, new.blocks)
             at_once = sum(len(part.values) for part in parts) <= _AT_ONCE
             self._stage(pipeline, new, () if at_once else parts)
-            given.append(self._args(new, parts if at_once else ()))
+            given.append(self._args(new, parts if at_once else None))
             pipeline.evalsha(self._script.sha, 1, self._keys.run(new.run), *given[-1])
             marks.append(len(pipeline))
         answers = pipeline.execute(raise_on_error=False)
@@ -83,7 +83,7 @@ class Opener:
                 pipeline.execute_command(command, key, *some)
             pipeline.expire(key, _STAGED_SECONDS)
 
-    def _args(self, new: NewRun, parts: Sequence[_Part]) -> list[Any]:
+    def _args(self, new: NewRun, parts: Sequence[_Part] | None) -> list[Any]:
         opening = new.opening
         fields: dict[str, Any] = {
             "plan": opening.plan.bytes,
@@ -105,8 +105,8 @@ class Opener:
             fields[f"queue:{number}"] = self._keys.list(name)
             fields[f"message:{number}"] = template
         given = [each for name, value in fields.items() if value is not None for each in (name, value)]
-        along = [each for name, command, values in parts for each in (name, command, len(values), *values)]
-        return [self._keys.prefix, new.run, len(given), *given, len(parts), *along]
+        along = [each for name, command, values in parts or () for each in (name, command, len(values), *values)]
+        return [self._keys.prefix, new.run, len(given), *given, -1 if parts is None else len(parts), *along]
 
 
 def _parts(opening: Opening, blocks: Iterable[Link]) -> list[_Part]:

@@ -162,7 +162,8 @@ class RedisRuns:
     def sweep(self) -> int:
         """Repair every live run; return how many nodes came back. One worker a moment does it for all.
 
-        Some of the runs that are remembered are looked at too, and forgotten where their lifetime is over.
+        Some of the runs that are remembered are looked at too, and forgotten where their lifetime is over, and some of
+        the claims to Tasks, where their owners have let them lapse.
         """
         if not self._redis.set(self._keys.sweep, 1, nx=True, px=_STANDSTILL_MS // 2):
             return 0

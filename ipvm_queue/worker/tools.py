@@ -89,8 +89,11 @@ class Tools:
         )
 
     def keep(self, link: Link, data: bytes) -> Plan:
-        """Return the plan whose root block is `data`; raises `BlockError` where it is not, `CodecError` for no plan."""
-        plan = self.plans[link] = load(verified(link, data or None), self._page)
+        """Return the plan whose root block is `data`, or in the store where that is empty.
+
+        Raises `BlockError` where it is not to be had, `CodecError` for what is no plan.
+        """
+        plan = self.plans[link] = load(verified(link, data) if data else self.stored.get(link), self._page)
         if len(self.plans) > _PLANS:
             self.plans.popitem(last=False)
         return plan

@@ -85,6 +85,7 @@ def test_a_task_that_kills_its_process_ends_as_crashed(queue):
     going.wait(60)
     assert going["bad"].error["code"] == "runner/crashed"
     assert 2 <= len(killed) <= DEATH_LIMIT  # two that are told at once; a lease that lapses before counts for less
+    assert int(stack.redis.hget(f"{{ipvm:tests}}:run:{going.id}", "crashes")) >= 1
     assert [base + i for i in range(40)] == [going[f"t{i}"].ok for i in range(40)]
     assert going["uses"].error["reason"] == "branch mismatch"
     other = client.submit({"a": add(base, 99)}).wait(60)

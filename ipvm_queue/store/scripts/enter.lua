@@ -58,14 +58,14 @@ local function work(i, place, count, ahead)
   end
   local task = firsts[i]
   if flying[task] then return 'twin' end
-  local free, own = is_free(flights[i], owner, now)
-  if free then
+  local till, who = read_flight(flights[i])
+  if till <= now then
     flying[task] = true
     taken[#taken + 1] = task
     taken[#taken + 1] = mine
     return 'run'
   end
-  if own then return 'twin' end
+  if who == owner then return 'twin' end
   return ahead and 'busy' or put_aside(nodes[i], task)
 end
 

@@ -1,13 +1,15 @@
 -- Open a run: from here on workers see it. What does not come along here stands staged under new:<part>.
 -- ARGV: P, id, count, the fields of the run's hash and their values,
---   count, for each part of the run: its suffix, the command that adds to it, count, what is added.
+--   count (-1 where they are staged), for each part of the run: its suffix, the command that adds to it, count, what is added.
 -- Returns 1, or 0 where the run is open already.
 local state = redis.call('HGET', RUN, 'state')
 if state and state ~= 'withdrawn' then return 0 end
 local at = 3 + tonumber(ARGV[3])
 redis.call('HSET', RUN, 'state', 'running', unpack(ARGV, 4, at))
 redis.call('HDEL', RUN, 'status')
-for _, part in ipairs({'blocks', 'settled', 'arrived', 'ready:0', 'ready:1', 'handed'}) do
+at = at + 1
+local parts = tonumber(ARGV[at])
+for _, part in ipairs(parts < 0 and {'blocks', 'settled', 'arrived', 'ready:0', 'ready:1', 'handed'} or {}) do
   if redis.call('EXISTS', RUN .. ':new:' .. part) == 1 then
     redis.call('RENAME', RUN .. ':new:' .. part, RUN .. ':' .. part)
     redis.call('PERSIST', RUN .. ':' .. part)
@@ -21,8 +23,7 @@ local add = {
   HSET = function(key, ...) redis.call('HSET', key, ...) end,
   ZADD = function(key, ...) redis.call('ZADD', key, ...) end,
 }
-at = at + 1
-for _ = 1, tonumber(ARGV[at]) do
+for _ = 1, parts do
   local part, last = ARGV[at + 1], at + 3 + tonumber(ARGV[at + 3])
   if state and part ~= 'blocks' then redis.call('DEL', RUN .. ':' .. part) end  -- as the staged one takes its place
   add[ARGV[at + 2]](RUN .. ':' .. part, unpack(ARGV, at + 4, last))

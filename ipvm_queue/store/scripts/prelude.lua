@@ -123,12 +123,10 @@ local function take(q, owner, want, lease, hint)
   return answer
 end
 
--- Whether a pure Task may be claimed by `owner`: by what `flights` says of it, nobody is computing it, or not any more.
--- The second value is whether `owner` is.
-local function is_free(flight, owner, now)
+-- What `flights` says of a pure Task: until when (ms) somebody is computing it, and who; 0 where nobody is.
+local function read_flight(flight)
   local till, who = string.match(flight or '', '^(%d+)|(.*)$')
-  if not till then return true, false end
-  return tonumber(till) <= now, who == owner
+  return tonumber(till or 0), who
 end
 
 local function split(text)

@@ -9,7 +9,7 @@ for i = 7, 6 + nodes do
   end
 end
 for i = 8 + nodes, 7 + nodes + tonumber(ARGV[7 + nodes]) do
-  local _, own = is_free(redis.call('HGET', P .. 'flights', ARGV[i]), ARGV[3], 0)
-  if own then redis.call('HSET', P .. 'flights', ARGV[i], clock() + lease .. '|' .. ARGV[3]) end
+  local _, who = read_flight(redis.call('HGET', P .. 'flights', ARGV[i]))
+  if who == ARGV[3] then redis.call('HSET', P .. 'flights', ARGV[i], clock() + lease .. '|' .. ARGV[3]) end
 end
 return held

@@ -37,8 +37,8 @@ local back = {}
 for _ = 1, tonumber(argument()) do
   local node, tasks = argument(), arguments()
   for _, task in ipairs(tasks) do
-    local _, own = is_free(redis.call('HGET', P .. 'flights', task), owner, 0)
-    if own then redis.call('HDEL', P .. 'flights', task) end
+    local _, who = read_flight(redis.call('HGET', P .. 'flights', task))
+    if who == owner then redis.call('HDEL', P .. 'flights', task) end
   end
   if redis.call('HGET', RUN .. ':claims', node) == mine then back[#back + 1] = node end
 end

@@ -12,6 +12,6 @@ for _, id in ipairs(some) do
 end
 local cursor, flights = unpack(redis.call('HSCAN', P .. 'flights', ARGV[5], 'COUNT', most))
 for i = 1, #flights, 2 do
-  if is_free(flights[i + 1], '', clock()) then redis.call('HDEL', P .. 'flights', flights[i]) end
+  if read_flight(flights[i + 1]) <= clock() then redis.call('HDEL', P .. 'flights', flights[i]) end
 end
 return {#some < most and 0 or first + kept, cursor}
