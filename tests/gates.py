@@ -176,7 +176,9 @@ class Parties:
         error = self.answer(name).out.get("error")
         assert error, "it was accepted"
         assert (error["code"], error["rule"] in rules) == ("refused", True), error
-        assert self.left() == before
+        after = self.left()
+        changed = sorted(name for name in before | after if before.get(name) != after.get(name))
+        assert not changed, changed
         (line,) = self.stack.wait_for(lambda: self.refusals(name))
         assert error["rule"] in line
         return error
@@ -197,10 +199,11 @@ class Parties:
         return self.stack.wait_for(still)
 
     def going(self) -> bool:
-        """Whether messages are on their way, or nodes of runs that are not over ready or leased."""
+        """Whether messages are on their way, nodes ready in runs that go on, or leased in any: what has begun ends."""
         redis, runs = self.stack.redis, self.stack.redis.smembers(self.keys.live)
-        parts = [f"{self.keys.run(run.decode())}:{part}" for run in runs for part in ("ready:0", "ready:1", "leases")]
-        return bool(redis.exists(*map(self.keys.list, ("ipvm.wasm", "ipvm.effects")), *parts))
+        parts = [f"{self.keys.run(run.decode())}:{part}" for run in runs for part in ("ready:0", "ready:1")]
+        leased = next(redis.scan_iter(match=f"{self.keys.run('*')}:leases"), None)
+        return bool(leased or redis.exists(*map(self.keys.list, ("ipvm.wasm", "ipvm.effects")), *parts))
 
     def left(self) -> dict[str, str]:
         """Return a digest of everything on the broker that a request could leave behind, and the broker's users."""
