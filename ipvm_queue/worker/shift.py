@@ -204,6 +204,7 @@ class Shift:
         found = {step.number: answer for step, answer in zip(asked, answers, strict=True)}
         kept = []
         for group in groups:
+            # `_replace` would take several times as long, here and below: this is done for every node
             steps = [Step(*step[:4], found.get(step.number), step.ahead) for step in group]
             if steps[0].answer is not None and steps[0].answer.verdict == "wait":
                 self._unclaimed += [(step.number, step.tasks) for step in steps[1:]]

@@ -83,13 +83,9 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who signed a document, and the raw signature over the DAG-CBOR of `{header, jobs}` (IPVM job 3).
-
-    `document` is the DAG-CBOR of the whole, `{header, jobs, signature}`.
-    """
+    """Who signed a document, and the DAG-CBOR of all of it: `{header, jobs, signature}` (IPVM job 3)."""
 
     issuer: str
-    signature: bytes
     document: bytes = field(repr=False)
 
 

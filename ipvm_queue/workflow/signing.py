@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 NONCE_BYTES: Final = 12
 _HEADER_BYTES: Final = 8  # of a varsig, in each of the three suites
 _SIGNATURE_BYTES: Final = 64
-_COVERED: Final = b"\xa2"  # heads of a map of two, and of three
-_WHOLE: Final = b"\xa3"
+_TWO: Final = b"\xa2"  # heads of a map of two, and of three
+_THREE: Final = b"\xa3"
 _LAST: Final = encode_own("signature")
 
 
@@ -40,19 +40,8 @@ def sign(workflow: Workflow, signer: Signer) -> Workflow:
     header = {"v": VERSION, "nonce": nonce, **workflow.body["header"], "requestor": signer.did}
     body = {"header": header, "jobs": workflow.body["jobs"]}
     covered = encode(body)
-    raw = signer.sign(covered)
-    signature = Signature(signer.did, raw, covered_and(signer.varsig + raw, covered))
+    signature = Signature(signer.did, _whole(covered, signer.varsig + signer.sign(covered)))
     return replace(workflow, requestor=signer.did, nonce=nonce, body=body, signature=signature)
-
-
-def covered_and(signature: bytes, covered: bytes) -> bytes:
-    """Return the DAG-CBOR of `{header, jobs, signature}`, given that of `{header, jobs}`: `signature` sorts last."""
-    return _WHOLE + covered[1:] + _LAST + encode_own(signature)
-
-
-def covered_by(signature: bytes, document: bytes) -> bytes:
-    """Return the DAG-CBOR of `{header, jobs}`, given that of `{header, jobs, signature}`."""
-    return _COVERED + document[1 : -len(_LAST + encode_own(signature))]
 
 
 def check_signature(body: Value, signature: Value, document: bytes | None = None) -> Signature:
@@ -71,7 +60,7 @@ def check_signature(body: Value, signature: Value, document: bytes | None = None
     if type(requestor) is not str or len(requestor) > MAX_DID:
         raise SignatureError("a signed document names its signer in header.requestor", path="header.requestor")
     raw = signature[_HEADER_BYTES:]
-    covered = encode_own(body) if document is None else covered_by(signature, document)
+    covered = encode_own(body) if document is None else _covered(document, signature)
     try:
         suite_of_did, key = principal(requestor)
         good = suite_of_did is suite and suite.verifies(key, raw, covered)
@@ -80,7 +69,17 @@ def check_signature(body: Value, signature: Value, document: bytes | None = None
     if not good:
         hint = "it was changed after signing, or signed by another key: sign it again"
         raise SignatureError(f"the signature is not {requestor}'s over this document", hint=hint)
-    return Signature(requestor, raw, document or covered_and(signature, covered))
+    return Signature(requestor, document or _whole(covered, signature))
+
+
+def _whole(covered: bytes, signature: bytes) -> bytes:
+    """Return the DAG-CBOR of `{header, jobs, signature}`, given that of `{header, jobs}`: `signature` sorts last."""
+    return _THREE + covered[1:] + _LAST + encode_own(signature)
+
+
+def _covered(document: bytes, signature: bytes) -> bytes:
+    """Return the DAG-CBOR of `{header, jobs}`, given that of `{header, jobs, signature}`."""
+    return _TWO + document[1 : -len(_LAST + encode_own(signature))]
 
 
 def bind(workflow: Workflow, modules: Mapping[str, Link]) -> Workflow:

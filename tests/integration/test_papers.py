@@ -65,3 +65,35 @@ def test_revocations_are_counted_in_every_answer(runs, stack):
 
     assert runs.begin("run", "me", "q", 1, 0).revoked == 1
     assert runs.settle("run", "me", 0, []).revoked == 1
+
+
+def test_a_plan_comes_with_the_first_nodes(runs):
+    """Whoever has not got it names it and gets its root block in the same answer; nobody else does."""
+    plan = Link.of(b"a root", DAG_CBOR)
+    runs.open(NewRun("run", opening(2, plan=plan), 60, {plan: b"a root"}))
+
+    assert runs.begin("run", "me", "q", 1, 0, plan=plan)[2:] == ([(0, 0)], 0, None, 0, b"a root")
+    assert runs.begin("run", "me", "q", 1, 1).plan == b""
+
+
+def test_a_message_by_another_queue_leases_nothing(runs):
+    """Nodes are leased to whoever consumes the queue that they are on, whatever a message names."""
+    runs.open(NewRun("run", opening(messages={"q": "m", "r": "m"}, ready={1: [0]}), 60))
+
+    assert runs.begin("run", "me", "q", 1, 0).nodes == []
+    assert runs.begin("run", "me", "elsewhere", 1, 0).nodes == []
+    grant = runs.begin("run", "me", "r", 1, 0)
+    assert (grant.nodes, grant.queue) == ([(0, 0)], 1)
+
+
+@pytest.mark.parametrize("nodes", [3, 3000])
+def test_a_run_has_all_that_it_starts_from(runs, stack, nodes):
+    """Small or large, what is ready when it is opened is ready, its blocks are its own, and nothing is left staged."""
+    plan = Link.of(b"a root", DAG_CBOR)
+    runs.open(NewRun("run", opening(nodes, plan=plan, handed={POP: HANDOUT}), 60, {plan: b"a root"}))
+
+    key = Keys("papers").run("run")
+    assert stack.redis.zrange(f"{key}:ready:0", 0, -1) == [str(node).encode() for node in range(nodes)]
+    assert (stack.redis.ttl(f"{key}:ready:0"), stack.redis.smembers(f"{key}:blocks")) == (-1, {plan.key.encode()})
+    assert runs.handed("run", POP) == HANDOUT
+    assert stack.redis.keys(f"{key}:new:*") == []

@@ -81,10 +81,10 @@ local released, told, gone, records, saved, landed, failures, over, free = {}, {
 local BLOCK, PROXY, RECEIPT = P .. 'block:', P .. 'proxy:', P .. 'receipt:'
 
 -- Keys and values that are written at once.
-local pairs_saved = 0
+local size = 0
 local function save(key, value)
-  saved[pairs_saved + 1], saved[pairs_saved + 2] = key, value
-  pairs_saved = pairs_saved + 2
+  saved[size + 1], saved[size + 2] = key, value
+  size = size + 2
 end
 
 for i, node in ipairs(nodes) do
