@@ -124,7 +124,7 @@ class WorkQueue:
             opening,
             self._run_lifetime,
             {**pages, plan.link: plan.data},
-            lambda pipeline: self._blocks.stage(pipeline, kept),
+            self._blocks.puts(kept),
         )
 
     def resume(self, run: str, plan: Plan, requestor: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from ipvm_queue.errors import BlockError, LimitError, LostBlockError, MissingBlockError
 from ipvm_queue.ipld import RAW, Link
@@ -24,6 +24,14 @@ class PinQuotaError(LimitError):
     """Raised when more bytes would be pinned for somebody than may be."""
 
     code = "pin-quota"
+
+
+class Put(NamedTuple):
+    """A block about to be stored: its key, its bytes, and how long it stays (ms; None: for ever)."""
+
+    key: str
+    data: bytes
+    lifetime: int | None
 
 
 class Blocks(Protocol):
@@ -148,16 +156,16 @@ class RedisBlocks:
 
     def put_many(self, blocks: Mapping[Link, bytes]) -> None:
         """Store blocks."""
-        pending = list(blocks.items())
+        pending = self.puts(blocks)
         for start in range(0, len(pending), _BATCH):
             pipeline = self._redis.pipeline(transaction=False)
-            self.stage(pipeline, dict(pending[start : start + _BATCH]))
+            for key, data, lifetime in pending[start : start + _BATCH]:
+                pipeline.set(key, data, px=lifetime)
             pipeline.execute()
 
-    def stage(self, pipeline: Broker, blocks: Mapping[Link, bytes]) -> None:
-        """Add the storing of blocks to what a pipeline will do."""
-        for cid, data in blocks.items():
-            pipeline.set(self._keys.block(cid), verified(cid, data), px=self._lifetime)
+    def puts(self, blocks: Mapping[Link, bytes]) -> list[Put]:
+        """Return what storing blocks sets."""
+        return [Put(self._keys.block(cid), verified(cid, data), self._lifetime) for cid, data in blocks.items()]
 
     def size(self, cid: Link) -> int | None:
         """Return a block's length."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.store import scripts
+from ipvm_queue.store.blocks import Put
 from ipvm_queue.store.chunks import chunks
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _STAGED_SECONDS: Final = 3600
 _AT_ONCE: Final = 2500  # values that go along with the script; it unpacks a few thousand at most
+_AT_ONCE_BYTES: Final = 1024 * 1024
 
 
 class _Part(NamedTuple):
@@ -47,12 +49,16 @@ class Opener:
         pipeline = self._redis.pipeline(transaction=False)
         marks, given = [0], []
         for new in runs:
-            parts = _parts(new.opening, new.blocks)
-            at_once = sum(len(part.values) for part in parts) <= _AT_ONCE
-            self._stage(pipeline, new, () if at_once else parts)
-            given.append(self._args(new, parts if at_once else None))
+            parts, blocks = _parts(new.opening, new.blocks), self._blocks(new)
+            if _is_small(parts, blocks):
+                given.append(self._args(new, parts, blocks))
+            else:
+                self._stage(pipeline, new, parts, blocks)
+                given.append(self._args(new, None, ()))
             pipeline.evalsha(self._script.sha, 1, self._keys.run(new.run), *given[-1])
             marks.append(len(pipeline))
+        if len(pipeline) == 1:  # redis-py takes longer over a pipeline than over what stands in it
+            return [bool(self._script(keys=[self._keys.run(runs[0].run)], args=given[0]))]
         answers = pipeline.execute(raise_on_error=False)
         return [
             self._opened(new, args, answers[start:end])
@@ -70,20 +76,25 @@ class Opener:
         error.__cause__ = failed
         return error
 
-    def _stage(self, pipeline: Broker, new: NewRun, parts: Sequence[_Part]) -> None:
-        if new.stage is not None:
-            new.stage(pipeline)
-        if new.blocks:
-            pipeline.mset({self._keys.block(cid): data for cid, data in new.blocks.items()})
-        for data in new.opening.handed.values():  # receipts name them, and outlive the run
-            pipeline.set(self._keys.block(Link.of(data, DAG_CBOR)), data, px=self._lifetime or None)
+    def _blocks(self, new: NewRun) -> list[Put]:
+        """Return what is to be stored beside the run; receipts name the hand-outs, which outlive it."""
+        handed = ((Link.of(data, DAG_CBOR), data) for data in new.opening.handed.values())
+        return [
+            *new.puts,
+            *(Put(self._keys.block(cid), data, None) for cid, data in new.blocks.items()),
+            *(Put(self._keys.block(cid), data, self._lifetime or None) for cid, data in handed),
+        ]
+
+    def _stage(self, pipeline: Broker, new: NewRun, parts: Sequence[_Part], blocks: Sequence[Put]) -> None:
+        for key, data, lifetime in blocks:
+            pipeline.set(key, data, px=lifetime)
         for name, command, values in parts:
             key = f"{self._keys.run(new.run)}:new:{name}"
             for some in chunks(values):
                 pipeline.execute_command(command, key, *some)
             pipeline.expire(key, _STAGED_SECONDS)
 
-    def _args(self, new: NewRun, parts: Sequence[_Part] | None) -> list[Any]:
+    def _args(self, new: NewRun, parts: Sequence[_Part] | None, blocks: Sequence[Put]) -> list[Any]:
         opening = new.opening
         fields: dict[str, Any] = {
             "plan": opening.plan.bytes,
@@ -106,7 +117,15 @@ class Opener:
             fields[f"message:{number}"] = template
         given = [each for name, value in fields.items() if value is not None for each in (name, value)]
         along = [each for name, command, values in parts or () for each in (name, command, len(values), *values)]
-        return [self._keys.prefix, new.run, len(given), *given, -1 if parts is None else len(parts), *along]
+        stored = [each for key, data, lifetime in blocks for each in (key, data, lifetime or "")]
+        head = [self._keys.prefix, new.run, len(blocks), *stored, len(given), *given]
+        return [*head, -1 if parts is None else len(parts), *along]
+
+
+def _is_small(parts: Sequence[_Part], blocks: Sequence[Put]) -> bool:
+    """Whether a run goes along with the script that opens it."""
+    count = sum(len(part.values) for part in parts) + len(blocks)
+    return count <= _AT_ONCE and sum(len(data) for _, data, _ in blocks) <= _AT_ONCE_BYTES
 
 
 def _parts(opening: Opening, blocks: Iterable[Link]) -> list[_Part]:

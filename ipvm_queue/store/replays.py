@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ipvm_queue.store import scripts
 from ipvm_queue.store.chunks import chunks
 from ipvm_queue.store.receipts import Entry
 
@@ -24,6 +25,7 @@ class RedisReplays:
     def __init__(self, redis: Broker, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._claim = redis.register_script(scripts.source("claim"))
 
     def claim(
         self, wanted: Sequence[tuple[str, Mapping[bytes, int]]], tasks: Sequence[Link] = ()
@@ -31,25 +33,18 @@ class RedisReplays:
         """Remember invocations (the hash of what was signed, and a Unix time until when) as those of requests.
 
         Return for each request the first of its invocations that another has brought, before it or in front of it
-        here; none of it is remembered then. And, from the same round trip, the memo table's entries of `tasks`.
+        here; none of it is remembered then. And the memo table's entries of `tasks`, a thousand of them from the same
+        round trip.
         """
-        pipeline = self._redis.pipeline(transaction=True)
+        some, *others = [*chunks([self._keys.receipt(task) for task in tasks])] or [[]]
+        args: list[Any] = [self._keys.prefix, "", len(wanted)]
         for request, invocations in wanted:
+            args += (request, len(invocations))
             for key, until in invocations.items():
-                pipeline.set(self._keys.replay(key), request, nx=True, get=True, exat=until)
-        claims = len(pipeline)
-        for some in chunks(list(tasks)):
-            pipeline.mget([self._keys.receipt(task) for task in some])
-        answers = pipeline.execute()
-        owners = iter(answers[:claims])
-        repeated: list[bytes | None] = []
-        mine: list[str] = []
-        for request, invocations in wanted:
-            found = dict(zip(invocations, owners, strict=False))
-            own = [key for key, owner in found.items() if owner is None or owner.decode() == request]
-            repeated.append(next((key for key in found if key not in own), None))
-            if repeated[-1] is not None:
-                mine += [self._keys.replay(key) for key in own]
-        if mine:
-            self._redis.delete(*mine)
-        return repeated, [Entry.read(data) for some in answers[claims:] for data in some]
+                args += (self._keys.replay(key), until)
+        answers = self._claim(args=[*args, *some])
+        for more in others:
+            answers += self._redis.mget(more)
+        places = zip(wanted, answers, strict=False)
+        repeated = [list(invocations)[place - 1] if place else None for (_, invocations), place in places]
+        return repeated, [Entry.read(data) for data in answers[len(wanted) :]]

@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ipvm_queue.ipld import Link
-    from ipvm_queue.store.connection import Broker
+    from ipvm_queue.store.blocks import Put
     from ipvm_queue.store.records import Record
 
 NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
@@ -128,15 +128,15 @@ class Opening:
 class NewRun(NamedTuple):
     """A run about to be opened.
 
-    `lifetime` counts in seconds from its end, `blocks` are those that only runs need, and lapse with it; `stage` adds
-    to a pipeline what else must be there before.
+    `lifetime` counts in seconds from its end, `blocks` are those that only runs need, and lapse with it; `puts` are
+    the blocks that must be there before it, too.
     """
 
     run: str
     opening: Opening
     lifetime: float
     blocks: Mapping[Link, bytes] = NOTHING
-    stage: Callable[[Broker], None] | None = None
+    puts: Sequence[Put] = ()
 
 
 @dataclass(frozen=True, slots=True)

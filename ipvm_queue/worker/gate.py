@@ -99,7 +99,7 @@ def make_gate(configured: Settings, broker_url: str, name: str) -> Gate:
     signer = load_signer(configured.queue_key)
     proofs = Proofs.load([configured.queue_proofs])
     keys = Keys(configured.queue)
-    redis = connect(broker_url, retries=8)
+    redis = connect(broker_url, retries=8, kept=True)
     blocks = RedisBlocks(redis, keys, configured.block_ttl)
     runs = RedisRuns(redis, keys, lease=configured.lease, receipt_lifetime=configured.receipt_ttl)
     users = Users(redis, keys)

@@ -106,7 +106,8 @@ def process(app: Celery, hostname: str) -> Process:
     pid = os.getpid()
     if pid not in _processes:
         configured = settings()
-        tools = Tools.make(configured, broker(app), hostname, Announcer(app, hostname))
+        announcer = Announcer(app, hostname)
+        tools = Tools.make(configured, broker(app, kept=True), hostname, announcer, waiting=broker(app))
         _processes.clear()
         _processes[pid] = Process(tools, interval=min(1.0, configured.lease / 4))
         collect_seldom()

@@ -99,9 +99,9 @@ def enter_as_minted(app: Celery) -> None:
         app.conf.broker_url = f"{without_user(app.conf.broker_url)}?credential_provider={__name__}.Minted"
 
 
-def broker(app: Celery) -> Any:
+def broker(app: Celery, *, kept: bool = False) -> Any:
     """Return a connection to the store for this worker, as the user that it has."""
-    return connect(_own.get("url") or app.conf.broker_url, retries=8, source=credentials)
+    return connect(_own.get("url") or app.conf.broker_url, retries=8, source=credentials, kept=kept)
 
 
 class Door:

@@ -64,15 +64,18 @@ class Tools:
     paces: Paces = field(default_factory=Paces)
 
     @classmethod
-    def make(cls, settings: Settings, redis: Broker, hostname: str, announcer: Announcer) -> Tools:
-        """Return the tools of a process, over a connection of its own to the store."""
+    def make(cls, settings: Settings, redis: Broker, hostname: str, announcer: Announcer, *, waiting: Broker) -> Tools:
+        """Return the tools of a process, over connections of its own to the store: `waiting` for whoever waits there.
+
+        Leases are renewed over `redis` meanwhile.
+        """
         keys = Keys(settings.queue)
         signer = load_signer(settings.worker_key, create=True)
         stored = RedisBlocks(redis, keys, settings.block_ttl)
         blocks = DirectoryBlocks(settings.cache_dir / "blocks", stored)
         owner = owner_of(hostname, os.getpid())
         acts = RedisActs(redis, keys, lease=settings.lease, receipt_lifetime=settings.receipt_ttl)
-        agent = Agent(settings, signer, redis, stored, RedisFurther(redis, keys, owner))
+        agent = Agent(settings, signer, waiting, stored, RedisFurther(redis, keys, owner))
         world = World(settings, Blocks(blocks, stored, settings.pin_quota), signer, agent, Marks(redis, keys))
         return cls(
             owner=owner,
@@ -84,7 +87,7 @@ class Tools:
             budget=settings.budget,
             announcer=announcer,
             effects=Effects(world, Guard(acts, owner, settings.lease)),
-            authorities=authorities(signer, redis, keys, settings.max_request_bytes),
+            authorities=authorities(signer, waiting, keys, settings.max_request_bytes),
             vault=Vault(signer, RunKeys(redis, keys), lambda: readers(Registry(redis, keys).workers())),
         )
 

@@ -1,13 +1,23 @@
 -- Open a run: from here on workers see it. What does not come along here stands staged under new:<part>.
--- ARGV: P, id, count, the fields of the run's hash and their values,
+-- ARGV: P, id, count, the keys, bytes and lifetimes (ms, '' for ever) of blocks,
+--   count, the fields of the run's hash and their values,
 --   count (-1 where they are staged), for each part of the run: its suffix, the command that adds to it, count, what is added.
 -- Returns 1, or 0 where the run is open already.
+local at = 4
+for _ = 1, tonumber(ARGV[3]) do
+  if ARGV[at + 2] == '' then
+    redis.call('SET', ARGV[at], ARGV[at + 1])
+  else
+    redis.call('SET', ARGV[at], ARGV[at + 1], 'PX', ARGV[at + 2])
+  end
+  at = at + 3
+end
 local state = redis.call('HGET', RUN, 'state')
 if state and state ~= 'withdrawn' then return 0 end
-local at = 3 + tonumber(ARGV[3])
-redis.call('HSET', RUN, 'state', 'running', unpack(ARGV, 4, at))
+local last = at + tonumber(ARGV[at])
+redis.call('HSET', RUN, 'state', 'running', unpack(ARGV, at + 1, last))
 redis.call('HDEL', RUN, 'status')
-at = at + 1
+at = last + 1
 local parts = tonumber(ARGV[at])
 for _, part in ipairs(parts < 0 and {'blocks', 'settled', 'arrived', 'ready:0', 'ready:1', 'handed'} or {}) do
   if redis.call('EXISTS', RUN .. ':new:' .. part) == 1 then
@@ -24,7 +34,8 @@ local add = {
   ZADD = function(key, ...) redis.call('ZADD', key, ...) end,
 }
 for _ = 1, parts do
-  local part, last = ARGV[at + 1], at + 3 + tonumber(ARGV[at + 3])
+  local part = ARGV[at + 1]
+  last = at + 3 + tonumber(ARGV[at + 3])
   if state and part ~= 'blocks' then redis.call('DEL', RUN .. ':' .. part) end  -- as the staged one takes its place
   add[ARGV[at + 2]](RUN .. ':' .. part, unpack(ARGV, at + 4, last))
   at = last
