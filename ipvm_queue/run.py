@@ -178,6 +178,7 @@ class Run:
         self.id = run
         self.plan = plan
         self.workflow = plan.document
+        self._known: dict[int, Record] = {}
         self._runs, self._blocks, self._registry, self._queue, self._counter, self._reader = stores
 
     def __repr__(self) -> str:
@@ -263,6 +264,8 @@ class Run:
                 over = ended
                 yield quiet
             for entry in entries:
+                if entry.record is not None and entry.record.state == "ok":  # what went wrong may be looked at again
+                    self._known[entry.settled[0]] = entry.record
                 yield entry
                 if entry.end is not None:
                     return
@@ -306,9 +309,14 @@ class Run:
         return {result.label: result for result in self._results(list(range(self.plan.count)))}
 
     def _results(self, numbers: list[int]) -> list[TaskResult]:
-        records = self._runs.records(self.id, numbers)
+        records = self._records(numbers)
         receipts = _Receipts(self._blocks, [record.receipt for record in records if record is not None])
         return [self._result(number, record, receipts) for number, record in zip(numbers, records, strict=True)]
+
+    def _records(self, numbers: list[int]) -> list[Record | None]:
+        if len(numbers) == 1 and numbers[0] in self._known:
+            return [self._known[numbers[0]]]
+        return self._runs.records(self.id, numbers) if numbers else []
 
     def _result(self, number: int, record: Record | None, receipts: _Receipts) -> TaskResult:
         node = self.plan.outline[number]
@@ -324,7 +332,7 @@ class Run:
 
     def _fresh(self, nodes: list[int], seen: set[int], *, only_cached: bool = False) -> Iterator[RunEvent]:
         nodes = [node for node in nodes if node not in seen]
-        for number, record in zip(nodes, self._runs.records(self.id, nodes) if nodes else (), strict=True):
+        for number, record in zip(nodes, self._records(nodes), strict=True):
             if record is None or (only_cached and not record.cached):
                 continue
             seen.add(number)

@@ -295,8 +295,13 @@ class RedisRuns:
         )
         entries = [entry for part in _streams(answer) for entry in part]
         for position, fields in entries:
-            end = fields.get(b"end")
-            yield Progress(position, fields.get(b"s", b""), None if end is None else end.decode())
+            end, record = fields.get(b"end"), fields.get(b"r")
+            yield Progress(
+                position,
+                fields.get(b"s", b""),
+                None if end is None else end.decode(),
+                None if record is None else Record.unpack(record),
+            )
 
 
 def _streams(answer: Any) -> Iterator[Any]:

@@ -165,11 +165,15 @@ class Header:
 
 
 class Progress(NamedTuple):
-    """One entry of a run's event stream: nodes that settled (`node flag,…`), or the status that the run ended with."""
+    """One entry of a run's event stream: nodes that settled (`node flag,…`), or the status that the run ended with.
+
+    With a node that settled by itself comes its record.
+    """
 
     position: bytes
     told: bytes
     end: str | None
+    record: Record | None = None
 
     @property
     def settled(self) -> list[int]:

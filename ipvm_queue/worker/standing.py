@@ -40,6 +40,7 @@ _log = logger(__name__)
 _SHARED_BYTES: Final = 256 * 1024
 _HEAD: Final = struct.Struct("<II")
 _shared = mmap(-1, _SHARED_BYTES)
+_read: dict[bytes, Held] = {}  # by the head that it was read under
 _TRIES: Final = 100
 _LOOK: Final = 1.0
 _HAND_OUT_SECONDS: Final = 5.0  # nodes are leased meanwhile
@@ -67,12 +68,16 @@ def share(held: Held) -> None:
 def held() -> Held | None:
     """Return what the worker of this process holds, None where it has popped nothing."""
     for _ in range(_TRIES):  # the parent may be writing
-        size, check = _HEAD.unpack(_shared[: _HEAD.size])
+        head = _shared[: _HEAD.size]
+        size, check = _HEAD.unpack(head)
         if not size:
             return None
+        if head in _read:
+            return _read[head]
         data = _shared[_HEAD.size : _HEAD.size + size]
         if crc32(data) == check:
-            return Held(*decode(data))
+            _read.clear()
+            return _read.setdefault(head, Held(*decode(data)))
     raise UnavailableError("what this worker holds cannot be read")
 
 
@@ -237,15 +242,15 @@ class ProcessGate:
         self._revocations = Revocations(redis, keys)
         self._registry = Registry(redis, keys)
         self._lock = Lock()
-        self._last: tuple[bytes, Standing] | None = None
+        self._last: tuple[Held, Standing] | None = None
 
     def standing(self) -> Standing | None:
         """Return the pop that this worker works under, None where it has none (any more)."""
         found = held()
         if found is None or found.until <= time():
             return None
-        if self._last is None or self._last[0] != found.pop:
-            self._last = (found.pop, Standing(Invocation.parse(found.pop), Container.read(found.tokens).tokens))
+        if self._last is None or self._last[0] is not found:
+            self._last = (found, Standing(Invocation.parse(found.pop), Container.read(found.tokens).tokens))
         return self._last[1]
 
     def hand_out(self, run: str) -> bytes | None:

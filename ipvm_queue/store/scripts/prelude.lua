@@ -19,7 +19,8 @@
 --   P run:<id>:blocks      SET     the blocks that only runs need (plan, pages, document); they lapse with it
 --   P run:<id>:lapsed      HASH    node|owner of each lease that lapsed, for when its owner's death is told later
 --   P run:<id>:further     HASH    node|DID -> the run (16 digits) that its task has asked for, and what with
---   P run:<id>:events      STREAM  one entry a settle: s = "node flag,…"; the last has end = status
+--   P run:<id>:events      STREAM  one entry a settle: s = "node flag,…", of a single node also r = its record; the
+--                                  last has end = status
 --   P receipt:<task>       STRING  flag ('c' may be reused, 'n' not) and receipt CID
 --   P proxy:<receipt>      STRING  binary CID of the token that says the receipt in the service's name; of a receipt of
 --                                  another queue, also that of the container of delegations that it came with

@@ -171,7 +171,8 @@ if done > 0 then
   end
   redis.call('ZREM', RUN .. ':leases', unpack(gone))
   redis.call('HDEL', RUN .. ':claims', unpack(gone))
-  redis.call('XADD', RUN .. ':events', '*', 's', table.concat(told, ','))
+  local alone = done == 1 and {'r', records[2]} or {}
+  redis.call('XADD', RUN .. ':events', '*', 's', table.concat(told, ','), unpack(alone))
 end
 if failures > 0 then redis.call('HINCRBY', RUN, 'failed', failures) end
 if status ~= '' and done > 0 then redis.call('HSET', RUN, 'status', status) end
