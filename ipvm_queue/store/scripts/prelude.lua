@@ -33,8 +33,9 @@
 --   P keys:wanted          SET     id|DID of workers that ask for a run's key
 --   P live                 SET     ids of runs that are not over
 local P, ID, RUN = ARGV[1], ARGV[2], KEYS[1]
-local SUFFIXES = {'', ':settled', ':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':waiting', ':since',
-  ':deaths', ':lapsed', ':events', ':blocks', ':handed', ':keys', ':further'}
+local LASTING = {'', ':settled', ':events', ':blocks', ':handed'}
+local PASSING = {':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':waiting', ':since', ':deaths', ':lapsed',
+  ':keys', ':further'}
 
 local function clock()
   local time = redis.call('TIME')
@@ -47,19 +48,17 @@ local function block_key(cid)
   return P .. 'block:f' .. hex
 end
 
-local function slots(run, q)
-  return tonumber(redis.call('GET', P .. 'slots:' .. redis.call('HGET', run, 'queue:' .. q)) or '2')
+local function slots(list)
+  return tonumber(redis.call('GET', P .. 'slots:' .. list) or '2')
 end
 
 -- Publish messages until as many are out as the consumers of the queue can use, each naming a ready node.
 local function top_up(run, id, q)
   local ready = redis.call('ZCARD', run .. ':ready:' .. q)
   if ready == 0 then return end
-  local out = tonumber(redis.call('HGET', run, 'tickets:' .. q) or '0')
-  local want = math.min(ready, 2 * slots(run, q))
+  local list, template, tickets = unpack(redis.call('HMGET', run, 'queue:' .. q, 'message:' .. q, 'tickets:' .. q))
+  local out, want = tonumber(tickets or '0'), math.min(ready, 2 * slots(list))
   if out >= want then return end
-  local template = redis.call('HGET', run, 'message:' .. q)
-  local list = redis.call('HGET', run, 'queue:' .. q)
   for _, node in ipairs(redis.call('ZRANGE', run .. ':ready:' .. q, out, want - 1)) do
     local marks = {['@RUN@'] = id, ['@NODE@'] = node}
     redis.call('LPUSH', list, (string.gsub(template, '@%u+@', marks)))
@@ -96,14 +95,18 @@ local function careful()
 end
 
 -- Take up to `want` ready nodes, but no more than this consumer's share, unless that is little work: the last nodes
--- would be handed out by ever smaller parts. One that has seen a worker die goes alone.
-local function take(q, owner, want, lease, hint)
+-- would be handed out by ever smaller parts. Those that have seen a worker die go one by one, as all do where `alone`.
+local function take(q, owner, want, lease, alone, hint)
   local key = RUN .. ':ready:' .. q
   local ready = redis.call('ZCARD', key)
   if ready == 0 or want < 1 then return {} end
-  local share = careful() and 1 or math.min(want, math.max(math.ceil(ready / slots(RUN, q)), math.ceil(want / 16)))
+  local share = 1
+  if ready > 1 and not alone then
+    local least = math.ceil(ready / slots(redis.call('HGET', RUN, 'queue:' .. q)))
+    share = math.min(want, math.max(least, math.ceil(want / 16)))
+  end
   local nodes = redis.call('ZRANGE', key, 0, share - 1)
-  if hint and redis.call('ZSCORE', key, hint) then
+  if hint and hint ~= nodes[1] and redis.call('ZSCORE', key, hint) then
     table.insert(nodes, 1, hint)
   end
   local deaths = redis.call('EXISTS', RUN .. ':deaths') == 1 and redis.call('HMGET', RUN .. ':deaths', unpack(nodes)) or {}
@@ -119,8 +122,9 @@ local function take(q, owner, want, lease, hint)
     end
   end
   redis.call('ZREM', key, unpack(taken))
-  claim(q, owner, clock() + lease, taken)
-  redis.call('HSET', RUN, 'begun', clock())
+  local now = clock()
+  claim(q, owner, now + lease, taken)
+  redis.call('HSET', RUN, 'begun', now)
   return answer
 end
 
@@ -195,7 +199,12 @@ local function lapse(run)
   local ttl = tonumber(redis.call('HGET', run, 'ttl') or '0')
   if ttl == 0 then return end
   for _, cid in ipairs(redis.call('SMEMBERS', run .. ':blocks')) do redis.call('PEXPIRE', P .. 'block:' .. cid, ttl) end
-  for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', run .. suffix, ttl) end
+  for _, suffix in ipairs(LASTING) do redis.call('PEXPIRE', run .. suffix, ttl) end
+  local passing = {}
+  for i, suffix in ipairs(PASSING) do passing[i] = run .. suffix end
+  if redis.call('EXISTS', unpack(passing)) > 0 then
+    for _, key in ipairs(passing) do redis.call('PEXPIRE', key, ttl) end
+  end
 end
 
 local cut_short
@@ -220,14 +229,16 @@ cut_short = function(further)
   finish(further, 'cancelled', 'cancelled')
 end
 
--- The run has no node left: hand the first failure to the catch handler, or end.
+-- The run has no node left: hand the first failure to the catch handler, or end. Returns its state.
 local function conclude()
   local fields = redis.call('HMGET', RUN, 'failed', 'catch', 'status', 'doubt')
   if tonumber(fields[1] or '0') > 0 and fields[2] then
     redis.call('HDEL', RUN, 'catch')
     redis.call('HSET', RUN, 'left', 1)
     add_ready(RUN, '0', {fields[2]})
-    return top_up(RUN, ID, '0')
+    top_up(RUN, ID, '0')
+    return 'running'
   end
   finish(RUN, 'done', fields[4] and 'in-doubt' or fields[3] or (tonumber(fields[1] or '0') > 0 and 'error' or 'ok'))
+  return 'done'
 end

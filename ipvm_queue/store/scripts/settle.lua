@@ -184,7 +184,7 @@ local function unsettled(nodes)
   return rest
 end
 for where, nodes in pairs(released) do add_ready(RUN, where, unsettled(nodes)) end
-claim(q, owner, clock() + lease, unsettled(kept))
+if #kept > 0 then claim(q, owner, clock() + lease, unsettled(kept)) end
 put_back(RUN, ID, back, 0)
 
 local left = done > 0 and redis.call('HINCRBY', RUN, 'left', -done) or tonumber(redis.call('HGET', RUN, 'left'))
@@ -193,10 +193,10 @@ if state ~= 'running' then
   return {state, 0, 0}
 end
 if left == 0 and done > 0 then
-  conclude()
-  return {redis.call('HGET', RUN, 'state'), 0, 0}
+  return {conclude(), 0, 0}
 end
-local taken = take(q, owner, want, lease)
+local alone = careful()
+local taken = take(q, owner, want, lease, alone)
 for where in pairs(released) do top_up(RUN, ID, where) end
 if not released[q] then top_up(RUN, ID, q) end
-return {state, careful() and 1 or 0, redis.call('HLEN', P .. 'revoked'), unpack(taken)}
+return {state, alone and 1 or 0, redis.call('HLEN', P .. 'revoked'), unpack(taken)}
