@@ -50,6 +50,10 @@ ATTACKS = {
         ("service", Verdict.DELEGATED),
     ),
     "the proxy is for another command": ({"2": dlg(S, Q, S, "/ucan/proxy/signed")}, ("service", Verdict.DELEGATED)),
+    "the queue may do everything, which is not to sign in another's name": (
+        {"2": dlg(S, Q, S, "/")},
+        ("service", Verdict.DELEGATED),
+    ),
     "the service's policy says no": (
         {"2": dlg(S, Q, S, "/ucan/proxy/sign", policy=[["==", ".cmd", "/crud/read"]])},
         ("service", Verdict.DELEGATED),

@@ -9,11 +9,15 @@ from typing import Final
 from ipvm_queue.ucan.errors import MalformedError
 
 MAX_LENGTH: Final = 1024
+_IN_ANOTHERS_NAME: Final = ("ucan",)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """A command; it covers itself and every command below it (UCAN Delegation 1.0 "Command").
+
+    What one does in another's name, `/ucan` and below it (signing receipts, taking delegations back), is no part of
+    `/`: it is delegated in so many words or not at all. Who lets somebody do everything means work.
 
     Valid: `/` (all commands), `/crud`, `/crud/create`, `/a/b/c`.
     Invalid: `crud` (no slash at its head), `/crud/` (one at its end), `/CRUD` (not lower case), `/crud//create` (an
@@ -31,6 +35,8 @@ class Command:
 
     def proves(self, other: Command) -> bool:
         """Whether whoever may do this may do `other`: segment by segment, so `/crypto` is not `/cryptocurrency`."""
+        if not self.segments and other.segments[:1] == _IN_ANOTHERS_NAME:
+            return False
         return other.segments[: len(self.segments)] == self.segments
 
     def __str__(self) -> str:

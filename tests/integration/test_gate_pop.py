@@ -57,6 +57,10 @@ POPS = {
         lambda p: {"four": delegation(p.queue, p.other.did, p.queue.did, "/ucan/proxy/sign")},
         "InvalidClaim",
     ),
+    "everything on the service, which is not to sign for it": (
+        lambda p: {"four": delegation(p.queue, p.other.did, p.service.did, "/")},
+        "InvalidClaim",
+    ),
     "signing for nobody in particular": (
         lambda p: {"two": delegation(p.mallory, p.queue.did, p.service.did, "/ucan/proxy/sign")},
         "InvalidClaim",

@@ -60,6 +60,7 @@ def strangers(parties, work):
     """Return revocations of 7 that are none, with the rule that each breaks."""
     other = delegation(parties.service, parties.mallory.did, parties.service.did, "/")
     forged = delegation(parties.mallory, parties.user.did, parties.service.did, "/")
+    other_work = work_of(parties)
     said = revocation(parties.service, work)
     bare = revocation(parties.service, work)
     del bare.members["witness 0"]
@@ -96,6 +97,18 @@ def strangers(parties, work):
                 }
             ),
             "InvalidClaim",
+        ),
+        "in the service's name, by who may have any work done": (
+            Request(
+                {
+                    "asked": invocation(
+                        parties.user, parties.service.did, "/ucan/revoke", {"revoke": cid(work)}, [other_work], exp=None
+                    ),
+                    "witness": work,
+                    "work": other_work,
+                }
+            ),
+            "ImpossibleAttenuation",
         ),
     }
 

@@ -123,6 +123,31 @@ def test_a_queue_of_somebody_s_own_is_none():
     assert flaw(world.bundle(instead={"13s.a": word.data})) == ("service", Verdict.DELEGATED)
 
 
+def test_a_user_who_may_have_any_work_done_vouches_for_none():
+    """Whoever may do everything on the service (7) passes its signing on to no queue and worker of its own."""
+    own_queue, own_worker = principal("mallory's queue"), principal("mallory's worker")
+    work, sign = dlg(S, MALLORY, S, "/"), dlg(MALLORY, own_queue, S, "/ucan/proxy/sign")
+
+    class Forged(World):
+        def say(self, command, ran, receipts, **_):
+            proofs = [work, sign, self.tokens["4"]]
+            return super().say(command, ran, receipts, proofs=proofs)
+
+    world = Forged(
+        {"a": task(1)},
+        worker=own_worker,
+        queue=own_queue,
+        **{
+            "1": dlg(own_queue, MALLORY, own_queue, "/queue/push"),
+            "2": sign,
+            "9": lambda t: inv(MALLORY, own_queue, "/queue/push", {"inv": t["8"].link}, t["1"]),
+        },
+    )
+    world.tokens["7 of mallory"] = work
+
+    assert flaw(world.bundle(label="a")) == ("service", Verdict.DELEGATED)
+
+
 def test_a_service_that_lets_a_worker_sign_by_itself_has_no_queue():
     """Without a queue between them nobody has handed anything out."""
     world = one()

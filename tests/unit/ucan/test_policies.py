@@ -37,11 +37,15 @@ ARGS = {
         ("/crud/read", "/crud", False),
         ("/crud", "/", False),
         ("/crypto", "/cryptocurrency", False),
+        ("/", "/ucan", False),
+        ("/", "/ucan/proxy/sign", False),
+        ("/", "/ucanning", True),
+        ("/ucan", "/ucan/proxy/sign", True),
         ("/crud/read", "/crud/reader", False),
     ],
 )
 def test_commands_prove_themselves_and_what_is_below(one, other, expected):
-    """A command covers another segment by segment, not letter by letter."""
+    """A command covers another segment by segment, not letter by letter; `/` covers nothing of `/ucan`."""
     assert Command.parse(one).proves(Command.parse(other)) is expected
 
 
