@@ -59,6 +59,13 @@ def flipped(token: bytes) -> bytes:
     return token[:10] + bytes([token[10] ^ 1]) + token[11:]
 
 
+def mirrored(token: bytes) -> bytes:
+    """Return a token of a P-256 key with the other signature over the same message: s becomes n - s."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    s = int.from_bytes(token[35:67], "big")
+    return token[:35] + (order - s).to_bytes(32, "big") + token[67:]
+
+
 @dataclass
 class Request:
     """A container's tokens by their names in the diagram, and the blocks that come along."""

@@ -61,6 +61,13 @@ class Curve:
         r, s = decode_dss_signature(key.sign(data, _SHA256))
         return r.to_bytes(_HALF, "big") + min(s, self.order - s).to_bytes(_HALF, "big")
 
+    def twin(self, signature: bytes) -> bytes | None:
+        """Return the other signature that verifies where this one does, None where one of them is refused."""
+        if self.low_s_only:
+            return None
+        s = self.order - int.from_bytes(signature[_HALF:], "big")
+        return signature[:_HALF] + s.to_bytes(_HALF, "big")
+
     def verifies(self, key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> bool:
         """Whether `signature` is of `data` under `key`."""
         r, s = int.from_bytes(signature[:_HALF], "big"), int.from_bytes(signature[_HALF:], "big")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Suite:
     """How keys of one kind are made, named and used.
 
+    `twin` returns the other form of a good signature, None where there is none.
     `varsig` is the header of a signature over DAG-CBOR (varsig 1.0); a header is one of three constants, so nothing
     ever parses one. `load(key, did)` raises `CodecError` for bytes that are no key.
     """
@@ -36,6 +37,7 @@ class Suite:
     load: Callable[[bytes, str], Any]
     signing: Callable[[Any], Callable[[bytes], bytes]]
     verifies: Callable[[Any, bytes, bytes], bool]
+    twin: Callable[[bytes], bytes | None]
 
     def did(self, key: PrivateKey) -> str:
         """Return the DID that a private key speaks for."""
@@ -51,6 +53,7 @@ ED25519: Final = Suite(
     ed25519.load,
     ed25519.signing,
     ed25519.verifies,
+    lambda _: None,
 )
 ES256: Final = Suite(
     P256.name,
@@ -61,6 +64,7 @@ ES256: Final = Suite(
     P256.load,
     P256.signing,
     P256.verifies,
+    P256.twin,
 )
 ES256K: Final = Suite(
     SECP256K1.name,
@@ -71,6 +75,7 @@ ES256K: Final = Suite(
     SECP256K1.load,
     SECP256K1.signing,
     SECP256K1.verifies,
+    SECP256K1.twin,
 )
 SUITES: Final = {suite.name: suite for suite in (ED25519, ES256, ES256K)}
 _BY_MULTICODEC: Final = {suite.multicodec: suite for suite in SUITES.values()}

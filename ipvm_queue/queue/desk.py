@@ -200,11 +200,12 @@ class Desk:
         authority = moment.validator.invocation(asked, brought.tokens, now=moment.now, revoked=moment.revoked)
         found = read_revocation(authority, brought.tokens, moment.validator)
         stores = self._stores
-        stores.revocations.add(found.revoked, found.expires)
+        for link in found.links:
+            stores.revocations.add(link, found.expires)
         jwt = source_of(moment.validator.form(brought.tokens[found.revoked]), moment.queue)
         if jwt is not None:  # else the wallet would have it exchanged again
             stores.revocations.add(jwt, None)
-        ended = stores.leases.standing([found.revoked])
+        ended = stores.leases.standing(found.links)
         for lease in ended:
             stores.users.drop(lease.user)
             stores.leases.end(lease)
@@ -212,7 +213,7 @@ class Desk:
         cancelled = [
             header.run
             for header in stores.runs.live()
-            if found.revoked in self._stands_on(header.invocation, header.push, header.grants)
+            if not found.links.isdisjoint(self._stands_on(header.invocation, header.push, header.grants))
         ]
         for run in cancelled:
             stores.runs.cancel(run, f"Revoked: {found.revoked} has been revoked")

@@ -29,9 +29,13 @@ REVOKE: Final = "/ucan/revoke"
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """`revoker` (a DID) takes the delegation `revoked` back; `expires` is when that would have lapsed anyway."""
+    """`revoker` (a DID) takes the delegation `revoked` back; `expires` is when that would have lapsed anyway.
+
+    `links` are all CIDs that the delegation goes by: of a P-256 signature there is another form.
+    """
 
     revoked: Link
+    links: frozenset[Link]
     revoker: str
     expires: int | None
 
@@ -64,7 +68,7 @@ def read_revocation(authority: Authority, tokens: Mapping[Link, bytes], validato
     revoker = invocation.sub
     if not is_same(path[-1].iss, revoker):
         _check_upstream(revoker, path, invocation.link)
-    return Revocation(revoked, revoker, path[-1].exp)
+    return Revocation(revoked, path[-1].token.links, revoker, path[-1].exp)
 
 
 def _check_upstream(revoker: str, path: Sequence[Delegation], token: Link) -> None:

@@ -46,6 +46,13 @@ class Token:
     body: bytes
 
     @property
+    def links(self) -> frozenset[Link]:
+        """The CIDs that this token goes by once it is verified: that of its signature's other form, too."""
+        twin = self.suite.twin(self.signature)
+        other = () if twin is None else (Link.of(self.data[: _BODY - SIGNATURE_BYTES] + twin + self.body, DAG_CBOR),)
+        return frozenset((self.link, *other))
+
+    @property
     def kind(self) -> str:
         """What the tag says that this is."""
         return KINDS[self.tag]

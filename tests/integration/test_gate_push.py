@@ -10,7 +10,7 @@ from time import monotonic
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from gates import HOUR, Request, cid, delegation, invocation, now
+from gates import HOUR, Request, cid, delegation, invocation, mirrored, now
 from modules import salt
 
 from ipvm_queue.crypto import Signer
@@ -356,17 +356,10 @@ def test_a_replay_under_another_signature_is_refused(parties):
     request = parties.push(by=p256, run_by=p256, again=again, work=work)
     assert "ok" in parties.ask(request)
     nine = request.members["nine"]
-    request.members["nine"] = nine[:3] + mirrored(nine[3:67]) + nine[67:]
+    request.members["nine"] = mirrored(nine)
     assert cid(request.members["nine"]) != cid(nine)
 
     parties.refuses(request, "Replay")
-
-
-def mirrored(signature: bytes) -> bytes:
-    """Return the other P-256 signature over the same message: s becomes n - s."""
-    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    s = int.from_bytes(signature[32:], "big")
-    return signature[:32] + (order - s).to_bytes(32, "big")
 
 
 def test_two_users_may_have_the_same_work_done(parties):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from gates import Request, cid, delegation, flipped, invocation
+from cryptography.hazmat.primitives.asymmetric import ec
+from gates import Request, cid, delegation, flipped, invocation, mirrored
 from modules import salt
 
+from ipvm_queue.crypto import Signer
 from ipvm_queue.ipld import DAG_CBOR, Link
 
 pytestmark = pytest.mark.integration
@@ -35,6 +37,23 @@ def test_what_is_revoked_lets_nobody_push(parties):
     assert parties.ask(revocation(parties.service, work))["ok"]["revoked"] == cid(work)
     error = parties.refuses(parties.push(work=work), "Revoked")
     assert error["token"] == str(cid(work))
+
+
+def test_what_is_revoked_does_not_come_back_under_another_signature(parties):
+    """A P-256 signature can be turned into another that verifies: the delegation has two CIDs, and both are revoked."""
+    p256 = Signer(ec.generate_private_key(ec.SECP256R1()))
+    work = delegation(parties.service, p256.did, parties.service.did, "/")
+    passed_on = delegation(p256, parties.user.did, parties.service.did, "/")
+
+    def push(last):
+        request = parties.push(work=work, eight={"proofs": [work, last]})
+        request.members["passed on"] = last
+        return request
+
+    assert "ok" in parties.ask(push(mirrored(passed_on)))
+    assert "ok" in parties.ask(revocation(p256, passed_on))
+    parties.refuses(push(passed_on), "Revoked")
+    parties.refuses(push(mirrored(passed_on)), "Revoked")
 
 
 @pytest.mark.parametrize("who", ["the issuer", "further up"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from gates import mirrored
 from principals import ALICE, BOB, CAROL, DAVE, MALLORY, NOW, bag, delegation_payload, forge, grant, invoke
 
-from ipvm_queue.ucan import Container, Invocation, UcanError, Validator, read_revocation, revoke
+from ipvm_queue.crypto import Signer
+from ipvm_queue.ucan import Container, Delegation, Invocation, UcanError, Validator, read_revocation, revoke
 
 ONE = grant(ALICE, BOB, ALICE, "/msg")
 TWO = grant(BOB, CAROL, ALICE, "/msg/send", expiration=NOW - 1000)
@@ -36,6 +38,19 @@ def test_everybody_upstream_takes_it_back(signer):
     path = [ONE.link, TWO.link, THREE.link]
 
     assert outcome(revoke(signer, THREE.link, path), ONE, TWO, THREE).revoked == THREE.link
+
+
+@pytest.mark.parametrize(("suite", "count"), [("Ed25519", 1), ("P-256", 2), ("secp256k1", 1)])
+def test_all_cids_of_a_delegation_are_named(suite, count):
+    """A P-256 signature has two forms that verify, and with each the token has a CID; others have one."""
+    signer = Signer.generate(suite)
+    given = Delegation.issue(signer, BOB.did, signer.did, "/msg", expiration=None)
+    found = outcome(revoke(signer, given.link), given)
+    forms = [given, *(Delegation.parse(each) for each in (mirrored(given.data),) if count == 2)]
+
+    assert found.links == {form.link for form in forms}
+    for form in forms:
+        assert outcome(revoke(signer, form.link), form).links == found.links
 
 
 def test_who_holds_revoke_may_revoke_in_the_issuers_name():
