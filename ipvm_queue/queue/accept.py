@@ -25,6 +25,7 @@ from ipvm_queue.ucan import (
 )
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.ucan.revocation import REVOKE
+from ipvm_queue.ucan.token import without_fragment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -122,6 +123,8 @@ def accept_push(push: Invocation, tokens: Mapping[Link, bytes], own: Proofs, mom
     moment.validator.invocation(job, tokens, now=moment.now, audience=job.sub, revoked=moment.revoked)
     _check_command(job, RUN)
     _check_ends(job)
+    if job.sub != without_fragment(job.sub):  # it is part of each Task, and the same work would be another
+        raise InvalidSubjectError(f"the service is named without a fragment, not {job.sub}", token=job.link)
     match job.args:
         case {"job": Link() as document, **rest} if not rest and job.nonce:
             own.chain(job.sub, moment.queue, PROXY_SIGN, now=moment.now, revoked=moment.revoked)

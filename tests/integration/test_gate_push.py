@@ -178,6 +178,12 @@ def test_clocks_may_differ_by_a_minute(parties):
 
 # Arguments and shapes
 
+
+def test_a_service_is_named_without_a_fragment(parties):
+    """A DID with a fragment is the same principal, but with it each Task of the job would be another, and run again."""
+    parties.refuses(parties.push(eight={"subject": f"{parties.service.did}#key-1"}), "InvalidSubject")
+
+
 SHAPES = {
     "no invocation": ({"nine": {"args": {}}}, "MalformedArguments"),
     "bytes for a link": ({"nine": {"args": {"inv": Link.of(b"x").bytes}}}, "MalformedArguments"),
