@@ -148,19 +148,20 @@ class Client:
         name: str = "document",
         folder: Path | None = None,
         blocks: Iterable[Block] = (),
+        patience: float | None = None,
     ) -> Run:
         """Sign a job (unless it is signed), have the gate enqueue it, and return its run.
 
         `file:` modules are looked for in `folder` (default: the working directory), `blocks` are stored with the job.
-        Raises `DocumentError` for a job that cannot run, `RefusedError` for one that the queue does not take; nothing
-        of either is enqueued.
+        Raises `DocumentError` for a job that cannot run, `RefusedError` for one that the queue does not take,
+        `UnavailableError` where no gate answers in `patience` seconds (a minute); nothing of any of them is enqueued.
         """
         with collector_paused():
             workflow = document if isinstance(document, Workflow) else self.read(document, name=name)
             ready, brought = self._complete(workflow, folder, blocks)
             link = Link.of(ready.document, DAG_CBOR)
             missing = {cid: data for cid, data in brought.items() if self.blocks.size(cid) is None}
-            accepted = self.counter.push(link, {link: ready.document, **missing})
+            accepted = self.counter.push(link, {link: ready.document, **missing}, patience=patience)
             plan = self._plan(accepted.plan)
         return Run(accepted.run, plan, self._stores())
 

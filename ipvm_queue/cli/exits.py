@@ -52,8 +52,8 @@ def call(command: click.Command, arguments: Sequence[str], program: str) -> int:
         return error.exit_code
     except (IpvmError, click.ClickException) as error:
         return report(_ours(error), as_json="--json" in arguments)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        words.say("interrupted")
+    except (KeyboardInterrupt, click.exceptions.Abort) as error:
+        words.say(": ".join(("interrupted", *map(str, (error.__cause__ or error).args))))
         return INTERRUPTED
     except BrokenPipeError:
         return _mute()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -70,7 +71,7 @@ def submit(
     \b
     Exit codes: 0 all is well, 1 the run ended with an error, 2 bad usage or
     document, 3 refused by the queue, 4 in doubt, 5 timed out waiting, 6 the
-    broker or every worker is away, 130 interrupted (the run goes on).
+    broker or every worker is away, 130 interrupted (it says what goes on).
 
     \b
     Example:
@@ -85,13 +86,15 @@ def submit(
 
         return plan_of(document, broker, key, proofs, as_json=as_json)
     with options.connected(broker, key, workers=True, proofs=proofs) as client:
+        begun = monotonic()
         for bundle in bundles:
             client.hand_over(bundle.read_bytes())
         with documents.named(document):
-            run = client.submit(document.workflow, folder=document.folder, blocks=document.blocks)
+            run = client.submit(document.workflow, folder=document.folder, blocks=document.blocks, patience=timeout)
         if no_wait:
             return _leave(run, client, as_json=as_json)
-        return wait(run, client, timeout, as_json=as_json, reveal=reveal)
+        left = None if timeout is None else max(0.0, timeout - (monotonic() - begun))
+        return wait(run, client, left, as_json=as_json, reveal=reveal)
 
 
 def _leave(run: Run, client: Client, *, as_json: bool) -> int:

@@ -6,7 +6,7 @@ from secrets import token_hex
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipvm_queue.errors import CodecError, RefusedError, UnavailableError
+from ipvm_queue.errors import CodecError, IpvmError, RefusedError, UnavailableError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue import requests
 from ipvm_queue.ucan import Validator, read
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 60.0
 _TICK: Final = 3.0
+_LAST: Final = 0.5  # seconds in which an answer is on its way that was given before the request was taken back
+_MAYBE: Final = "what was asked may be done yet, for some minutes, when it is back: ipvm run list"
+_UNSERVED: Final = "no gate serves this queue"
 _HINT: Final = "ask the queue's operator for a delegation (ipvm delegate), and send it along: --proof FILE"
 
 
@@ -104,12 +107,12 @@ class Counter:
         if said is not None and said in known:
             self._queue = said
 
-    def push(self, job: Link, blocks: Mapping[Link, bytes]) -> Accepted:
+    def push(self, job: Link, blocks: Mapping[Link, bytes], *, patience: float | None = None) -> Accepted:
         """Have a signed job (by its document's CID) enqueued, with the blocks it brings; raises `RefusedError`."""
         asked = requests.push(
             self._signer, self.queue, self.service, job, self._proofs, now=int(time()), lifetime=self._job_ttl
         )
-        match self.ask(asked, blocks):
+        match self.ask(asked, blocks, patience=patience):
             case {"run": str() as run, "plan": Link() as plan, "inv": Link() as invocation}:
                 return Accepted(run, plan, invocation)
             case other:
@@ -146,22 +149,56 @@ class Counter:
     ) -> dict[str, Value]:
         """Hand a request to the gate, wait at most `patience` seconds, and return what its answer says is `ok`.
 
-        Raises `RefusedError` with the rule and the token that broke it, `UnavailableError` where no answer comes.
+        A request that nobody waits for any more is taken back. Raises `RefusedError` with the rule and the token that
+        broke it, `UnavailableError` where no answer comes, and on Ctrl-C a `KeyboardInterrupt` that says what became of
+        the request.
         """
         request = token_hex(16)
-        self._inbox.leave(request, asked.container.write(), blocks or {})
-        deadline = monotonic() + (self._patience if patience is None else patience)
+        try:
+            self._inbox.leave(request, asked.container.write(), blocks or {})
+            answer = self._wait(request, self._patience if patience is None else patience)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._leave_off(request, asked)) from None
+        if answer is None:
+            self._inbox.withdraw(request)
+            answer = self._inbox.answer(request, _LAST)
+        if answer is None:
+            raise UnavailableError(
+                f"{'the gate does not answer' if self._is_served() else _UNSERVED}: the request is taken back",
+                hint="start one: celery -A workers.gate worker -P solo",
+            )
+        return self._read(answer, asked)
+
+    def _wait(self, request: str, patience: float) -> bytes | None:
+        deadline = monotonic() + patience
+        said = ""
         while (left := deadline - monotonic()) > 0:
-            answer = self._inbox.answer(request, min(_TICK, left))
+            try:
+                answer = self._inbox.answer(request, min(_TICK, left))
+            except UnavailableError as error:
+                raise UnavailableError(error.message, hint=_MAYBE) from error
             if answer is not None:
-                return self._read(answer, asked)
-            if self._waiting is not None:
-                there = any(requests.GATE_QUEUE in each.queues for each in self._registry.workers())
-                self._waiting("waiting for the gate to answer" if there else "waiting: no gate serves this queue")
-        raise UnavailableError(
-            "no gate serves this queue: the request lapses by itself",
-            hint="start one: celery -A workers.gate worker -P solo",
-        )
+                return answer
+            reason = "waiting for the gate to answer" if self._is_served() else f"waiting: {_UNSERVED}"
+            if self._waiting is not None and reason != said:
+                self._waiting(reason)
+            said = reason
+        return None
+
+    def _is_served(self) -> bool:
+        return any(requests.GATE_QUEUE in each.queues for each in self._registry.workers())
+
+    def _leave_off(self, request: str, asked: Request) -> str:
+        """Take back a request whose user does not wait any more; return what became of it."""
+        taken_back = self._inbox.withdraw(request)
+        answer = self._inbox.answer(request, _LAST)
+        if answer is None:
+            return "the request is taken back" if taken_back else "the gate had answered: ipvm run list"
+        try:
+            run = self._read(answer, asked).get("run")
+        except IpvmError as error:
+            return error.message
+        return f"run {run} goes on: ipvm run watch {run}" if run else "it was done"
 
     def _read(self, data: bytes, asked: Request) -> dict[str, Value]:
         try:

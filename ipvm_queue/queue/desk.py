@@ -8,7 +8,7 @@ from ipvm_queue.crypto import seal
 from ipvm_queue.errors import MissingBlockError, UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.accept import accept_own, accept_pop, accept_receipts
-from ipvm_queue.queue.intake import Intake, claims_of, hand_out, replayed
+from ipvm_queue.queue.intake import Intake, claims_of, hand_out, not_claimed
 from ipvm_queue.queue.let_in import read_answer
 from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, RECEIPTS
 from ipvm_queue.store import Lease
@@ -247,4 +247,4 @@ class Desk:
     def _claim(self, request: str, asked: Invocation) -> None:
         (repeated,), _ = self._stores.replays.claim([(request, claims_of(asked))])
         if repeated is not None:
-            raise replayed(repeated, asked)
+            raise not_claimed(repeated, asked)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipvm_queue.errors import DocumentError, IpvmError, RefusedError
+from ipvm_queue.errors import DocumentError, IpvmError, RefusedError, UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.accept import accept_push
 from ipvm_queue.queue.let_in import LetIn, run_of, write_answer
 from ipvm_queue.queue.push import Admission, Filed
+from ipvm_queue.store.replays import WITHDRAWN
 from ipvm_queue.ucan import LEEWAY, InvalidSignatureError, MalformedError, ReplayError, issue
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.workflow import DocumentLimits, read
@@ -106,7 +107,10 @@ class Intake:
         return Judged(brought.request, accepted.job, accepted.push, admission)
 
     def enter(self, jobs: Sequence[Judged]) -> list[bytes | IpvmError]:
-        """Open the runs of jobs that may run; return for each its signed answer, or why it is refused."""
+        """Open the runs of jobs that may run; return for each its signed answer, or why it is refused.
+
+        A request that has been taken back by then is refused like others, though nobody reads that.
+        """
         claims = [(each.request, claims_of(each.job, each.push)) for each in jobs]
         lookups = self._work.lookups([each.admission for each in jobs])
         repeated, entries = self._replays.claim(claims, [each.task for each in lookups])
@@ -115,7 +119,7 @@ class Intake:
         opened = iter(self._work.open(new))
         answers: list[bytes | IpvmError] = []
         for each, key in zip(jobs, repeated, strict=True):
-            done = next(opened) if key is None else replayed(key, each.job, each.push)
+            done = next(opened) if key is None else not_claimed(key, each.job, each.push)
             answers.append(done if isinstance(done, IpvmError) else each.admission.papers.answer)
         return answers
 
@@ -156,7 +160,9 @@ def claims_of(*invocations: Invocation) -> dict[bytes, int]:
     return {each.replay_key: (each.exp or int(time())) + LEEWAY + 1 for each in invocations}
 
 
-def replayed(key: bytes, *invocations: Invocation) -> ReplayError:
-    """Return the refusal of what has come before: that of the invocations whose key it is."""
+def not_claimed(key: bytes, *invocations: Invocation) -> IpvmError:
+    """Return the refusal of what has come before, that of the invocations whose key it is, or was taken back."""
+    if key == WITHDRAWN:
+        return UsageError("the request has been taken back")
     token = next(each.link for each in invocations if each.replay_key == key)
     return ReplayError("this invocation has come before", token=token)

@@ -78,6 +78,10 @@ class Inbox:
         found = self._redis.blpop([self._keys.reply(request)], timeout=seconds)
         return None if found is None else bytes(found[1])
 
+    def withdraw(self, request: str) -> bool:
+        """Take a request back: a gate that has not acted on it yet never will. False where it has answered already."""
+        return bool(self._redis.expire(self._keys.request(request), 0))  # who asks may say how long it stays
+
     # The gate
 
     def take(self, gate: str, seconds: float, most: int) -> list[Taken]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.store import scripts
 from ipvm_queue.store.chunks import chunks
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ipvm_queue.ipld import Link
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.keys import Keys
+
+
+WITHDRAWN: Final = b""
 
 
 class RedisReplays:
@@ -33,8 +36,8 @@ class RedisReplays:
         """Remember invocations (the hash of what was signed, and a Unix time until when) as those of requests.
 
         Return for each request the first of its invocations that another has brought, before it or in front of it
-        here; none of it is remembered then. And the memo table's entries of `tasks`, a thousand of them from the same
-        round trip.
+        here, or `WITHDRAWN` where it has been taken back; none of it is remembered then. And the memo table's entries
+        of `tasks`, a thousand of them from the same round trip.
         """
         some, *others = [*chunks([self._keys.receipt(task) for task in tasks])] or [[]]
         args: list[Any] = [self._keys.prefix, "", len(wanted)]
@@ -46,5 +49,12 @@ class RedisReplays:
         for more in others:
             answers += self._redis.mget(more)
         places = zip(wanted, answers, strict=False)
-        repeated = [list(invocations)[place - 1] if place else None for (_, invocations), place in places]
+        repeated = [_found(list(invocations), place) for (_, invocations), place in places]
         return repeated, [Entry.read(data) for data in answers[len(wanted) :]]
+
+
+def _found(invocations: Sequence[bytes], place: int) -> bytes | None:
+    """Return what the script says of a request: the invocation at a place that counts from 1."""
+    if place < 0:
+        return WITHDRAWN
+    return invocations[place - 1] if place else None

@@ -1,0 +1,117 @@
+"""Requests that nobody waits for any more: they are taken back, and what was told of them stays true."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+from commands import BIN
+from modules import numbers, salt
+from stack import Stack
+
+from ipvm_queue.errors import UnavailableError
+from ipvm_queue.ipld import Link
+from ipvm_queue.store import Keys, RedisReplays, connect
+from ipvm_queue.store.replays import WITHDRAWN
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """Give a Valkey that no gate serves yet, whose users are set up."""
+    stack = Stack(tmp_path)
+    stack.start_valkey(gate=False)
+    stack.start_gate()
+    stack.groups.pop("gate").stop(10)
+    with stack.client() as client:
+        client.blocks.put(numbers())
+    yield stack
+    stack.stop()
+
+
+def job() -> dict:
+    """Return a job that nobody has had before."""
+    return {"a": {"type": "wasm/1.0", "with": str(Link.of(numbers())), "func": "add", "input": [salt(), 1]}}
+
+
+def submit(stack: Stack, *options: str) -> subprocess.Popen:
+    """Start to submit a new job."""
+    path = stack.directory / "job.json"
+    path.write_text(json.dumps(job()))
+    command = [BIN / "ipvm-submit", "--broker", stack.url, *options, path]
+    return subprocess.Popen(command, env=stack.environment(), stdout=-1, stderr=-1, text=True)
+
+
+def runs_of_the_gate_to_come(stack: Stack) -> list[str]:
+    """Start a gate, have it let one job in, and return all runs that it opened before."""
+    stack.start_gate()
+    with stack.client() as client:
+        last = client.submit(job())
+        return [each.id for each in client.runs() if each.id != last.id]
+
+
+def test_a_job_that_no_gate_took_is_not_run_later(stack):
+    """Who was told that nobody serves the queue may submit again: the first request is gone when a gate comes."""
+    told = "no gate serves this queue: the request is taken back"
+    with stack.client() as client, pytest.raises(UnavailableError, match=told):
+        client.submit(job(), patience=0.2)
+
+    assert runs_of_the_gate_to_come(stack) == []
+
+
+def test_a_job_that_was_interrupted_is_not_run_later(stack):
+    """Ctrl-C before a gate has let the job in takes it back, and says so."""
+    asked = submit(stack)
+    keys = Keys(stack.settings.queue)
+    stack.wait_for(lambda: stack.redis.llen(keys.inbox))
+    asked.send_signal(signal.SIGINT)
+
+    out, told = asked.communicate(timeout=20)
+    assert (asked.returncode, out) == (130, "")
+    assert told.splitlines()[-1] == "interrupted: the request is taken back"
+    assert runs_of_the_gate_to_come(stack) == []
+
+
+def test_a_timeout_counts_before_the_job_is_let_in_too(stack):
+    """`--timeout` ends the wait for a gate, and the reason for waiting is said once."""
+    asked = submit(stack, "--timeout", "7")
+    _, told = asked.communicate(timeout=50)  # it would be 60 without
+
+    assert asked.returncode == 6
+    assert told.count("waiting: no gate serves this queue") == 1
+
+
+def test_what_a_gate_has_let_in_is_not_called_taken_back(stack):
+    """An answer that was under way when Ctrl-C came has let the job in: it goes on, and the user is told so."""
+    stack.start_gate()
+    gate, keys = stack.groups["gate"].process, Keys(stack.settings.queue)
+    gate.send_signal(signal.SIGSTOP)
+    asked = submit(stack)
+    stack.wait_for(lambda: stack.redis.keys(keys.request("*")))
+    asked.send_signal(signal.SIGSTOP)
+    asked.send_signal(signal.SIGINT)
+    gate.send_signal(signal.SIGCONT)
+    (run,) = stack.wait_for(lambda: stack.redis.smembers(keys.live))
+    stack.wait_for(lambda: not stack.redis.keys(keys.request("*")))
+    asked.send_signal(signal.SIGCONT)
+
+    _, told = asked.communicate(timeout=20)
+    assert asked.returncode == 130
+    run_told = f"interrupted: run {run.decode()} goes on: ipvm run watch {run.decode()}"
+    assert told.splitlines()[-1] in ("interrupted: the gate had answered: ipvm run list", run_told)
+
+
+def test_a_request_that_was_taken_back_claims_nothing(stack):
+    """A gate that had read a request before it was taken back enters nothing of it: to claim is to look again."""
+    keys = Keys(stack.settings.queue)
+    replays = RedisReplays(connect(stack.url), keys)
+    there, gone = "a" * 32, "b" * 32
+    stack.redis.hset(keys.request(there), "c", b"x")
+    until = int(time.time()) + 60
+
+    assert replays.claim([(gone, {b"8": until, b"9": until}), (there, {b"9": until})]) == ([WITHDRAWN, None], [])
+    assert [bool(stack.redis.exists(keys.replay(each))) for each in (b"8", b"9")] == [False, True]
