@@ -23,7 +23,6 @@ MAX_CONTAINER: Final = 2 * 1024 * 1024
 _MAX_BLOCKS: Final = 4096
 _REQUEST_SECONDS: Final = 600
 _ANSWER_SECONDS: Final = 3600
-_ID: Final = 32
 _SMALL: Final = 256 * 1024  # of each of the many that are looked at together
 
 
@@ -58,7 +57,7 @@ class Inbox:
     # The one who asks
 
     def leave(self, request: str, container: bytes, blocks: Mapping[Link, bytes]) -> None:
-        """Leave a request (an id of 32 hex digits) with the blocks it brings; it lapses after ten minutes.
+        """Leave a request (an id of 32 lower-case hex digits) with the blocks it brings; it lapses after ten minutes.
 
         Raises `UsageError` for more than the gate takes.
         """
@@ -95,9 +94,10 @@ class Inbox:
             found = self._look(keys=keys, args=args)
         return [_taken(each) for each in found]
 
-    def left_over(self, gate: str) -> list[str]:
-        """Return what a gate has taken and not answered, the oldest first."""
-        return [_text(each) for each in reversed(self._redis.lrange(self._keys.at(gate), 0, -1))]
+    def left_over(self, gate: str) -> list[bytes]:
+        """Return what a gate has taken and not answered, the oldest first, as it stands: it may be no id."""
+        found: list[bytes] = self._redis.lrange(self._keys.at(gate), 0, -1)
+        return found[::-1]
 
     def gates(self) -> list[str]:
         """Return the gates that have said that they serve."""
@@ -119,12 +119,12 @@ class Inbox:
                 pass
             self._redis.srem(self._keys.gates, other)
 
-    def look(self, gate: str, requests: Sequence[str]) -> list[Taken]:
-        """Look at requests that a gate has, all in one round trip."""
+    def look(self, gate: str, requests: Sequence[str | bytes]) -> list[Taken]:
+        """Look at requests that a gate has, all in one round trip; what is no id of one is dropped."""
         keys, args = self._at(gate, len(requests), requests)
         return [_taken(each) for each in self._look(keys=keys, args=args)] if requests else []
 
-    def _at(self, gate: str, count: int, requests: Sequence[str]) -> tuple[list[str], list[Any]]:
+    def _at(self, gate: str, count: int, requests: Sequence[str | bytes]) -> tuple[list[str], list[Any]]:
         keys = [self._keys.at(gate), self._keys.inbox]
         return keys, [self._keys.prefix, count, _MAX_BLOCKS + 1, _SMALL, *requests]
 
@@ -144,8 +144,6 @@ class Inbox:
 def _taken(answer: list[Any]) -> Taken:
     name, revoked, count, *found = answer
     request = _text(name)
-    if len(request) != _ID:
-        return Taken(request, Parcel({}, {}, revoked))
     if not found:
         return Taken(request, Parcel({CONTAINER: MAX_CONTAINER + 1} if count else {}, {}, revoked))
     sizes, parts = ({_text(name): part for name, part in zip(each[::2], each[1::2], strict=True)} for each in found)
