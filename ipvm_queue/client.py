@@ -22,6 +22,7 @@ from ipvm_queue.run import Run, RunSummary, Stores, summarise
 from ipvm_queue.settings import Settings
 from ipvm_queue.store import Inbox, Keys, RedisActs, RedisBlocks, RedisReceipts, RedisRuns, Registry, connect
 from ipvm_queue.submission import ModuleBook, bring_files, complete
+from ipvm_queue.ucan.memo import Memo
 from ipvm_queue.workflow import DocumentLimits, Workflow, read, sign
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Client:
             uses=uses,
         )
         self._inbox = Inbox(redis, keys, max_bytes=self.settings.max_request_bytes)
-        self._modules: dict[Link, ModuleInfo] = {}
+        self._modules: Memo[ModuleInfo] = Memo()
         self._proof_files = list(proofs)
         self._waiting = waiting
         self._counter: Counter | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from ipvm_queue.effects import UnknownEffectError, check, is_private
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ipvm_queue.ipld import Value
+    from ipvm_queue.ucan.memo import Memo
 
 _FILE = "file:"
 
@@ -56,11 +58,15 @@ def complete(workflow: Workflow, modules: Modules) -> Workflow:
 
     What a promise will bring is checked when it is there. (DESIGN: `func`)
     """
-    faults: list[Fault] = []
-    chosen = {label: _complete(task, modules, faults) for label, task in workflow.tasks.items()}
-    catch = None if workflow.catch is None else _complete(workflow.catch, modules, faults)
-    if faults:
-        raise DocumentError(faults)
+    faults: dict[str, list[Fault]] = {label: [] for label in workflow.tasks}
+    after: list[Fault] = []
+    chosen = {
+        label: _complete(task, modules, faults[label])
+        for label, task in sorted(workflow.tasks.items(), key=_by_module)  # so that each module is looked into once
+    }
+    catch = None if workflow.catch is None else _complete(workflow.catch, modules, after)
+    if found := [*chain.from_iterable(faults.values()), *after]:
+        raise DocumentError(found)
     named = {label: func for label, func in chosen.items() if func is not None}
     return name_functions(workflow, named, catch) if named or catch else workflow
 
@@ -73,19 +79,30 @@ def choose(workflow: Workflow, modules: Modules) -> Workflow:
 
 
 class ModuleBook:
-    """What is known of modules, each looked at once: `known` is kept by the caller, `brought` are looked at first."""
+    """What is known of modules: `known` remembers it for the caller, `brought` are looked at before the store.
 
-    def __init__(self, known: dict[Link, ModuleInfo], brought: Mapping[Link, bytes], blocks: Blocks) -> None:
+    However large it is, the newest is remembered while it is asked for.
+    """
+
+    def __init__(self, known: Memo[ModuleInfo], brought: Mapping[Link, bytes], blocks: Blocks) -> None:
         self._known = known
         self._brought = brought
         self._blocks = blocks
+        self._newest: tuple[Link, ModuleInfo] | None = None
 
     def info(self, cid: Link) -> ModuleInfo:
         """Return what a module is; raises `MissingBlockError` or `ModuleError`."""
-        if cid not in self._known:
+        if self._newest is None or self._newest[0] != cid:
+            self._newest = (cid, self._look(cid))
+        return self._newest[1]
+
+    def _look(self, cid: Link) -> ModuleInfo:
+        info = self._known.get(cid)
+        if info is None:
             data = self._brought.get(cid)
-            self._known[cid] = inspect(self._blocks.get(cid) if data is None else data)
-        return self._known[cid]
+            info = inspect(self._blocks.get(cid) if data is None else data)
+            self._known.put(cid, info, info.size)
+        return info
 
 
 class Blocks(Protocol):
@@ -93,6 +110,11 @@ class Blocks(Protocol):
 
     def get(self, cid: Link) -> bytes:
         """Return a block; raises `MissingBlockError`."""
+
+
+def _by_module(labelled: tuple[str, Task]) -> bytes:
+    resource = labelled[1].resource
+    return resource.bytes if isinstance(resource, Link) else b""
 
 
 def _complete(task: Task, modules: Modules, faults: list[Fault]) -> str | None:

@@ -1,4 +1,4 @@
-"""`Memo`: what has been found out about a token, by its CID, as long as there is room."""
+"""`Memo`: what has been found out about a token or a block, by its CID, as long as there is room."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FACTOR: Final = 8  # a value takes more room than its bytes: a small integer ei
 
 
 class Memo(Generic[Found]):
-    """Findings that hold for ever: form, signature, chain. Never whether it is time, revoked or seen before.
+    """Findings that hold for ever: form, signature, chain, exports. Never whether it is time, revoked or seen before.
 
     The findings that were asked for longest ago go when those kept weigh more than `max_bytes`, roughly.
     """
@@ -36,7 +36,7 @@ class Memo(Generic[Found]):
             return entry[0]
 
     def put(self, link: Link, found: Found, size: int) -> None:
-        """Keep a finding about a token of `size` bytes."""
+        """Keep a finding that was read from `size` bytes."""
         weight = _OVERHEAD + _FACTOR * size
         with self._lock:
             self._drop(link)

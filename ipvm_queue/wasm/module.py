@@ -24,6 +24,7 @@ _CORE: Final = b"\0asm\x01\0\0\0"
 _COMPONENT: Final = b"\0asm\x0d\0\x01\0"
 _BYTES_ABI: Final = Signature(("i32", "i32"), ("i64",))
 _ALLOC: Final = Signature(("i32",), ("i32",))
+_AROUND_A_NAME: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,13 @@ class ModuleInfo:
                     core_argument(value, kind)
                 except MismatchError as error:
                     raise ModuleError(f"argument {index + 1} of {export}: {error}") from error
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes of the module all of this was read from."""
+        names = [*self.functions, *self.interfaces, *self.memories, *(each.module + each.name for each in self.imports)]
+        types = sum(len(each.params) + len(each.results) for each in self.functions.values() if each is not None)
+        return sum(map(len, names)) + _AROUND_A_NAME * len(names) + types
 
     @property
     def _public(self) -> list[str]:

@@ -26,6 +26,7 @@ from ipvm_queue.queue.requests import Request, push
 from ipvm_queue.store import Inbox, Keys, Note, RedisRuns, Registry
 from ipvm_queue.submission import ModuleBook, complete
 from ipvm_queue.ucan import Container, Invocation, ReplayError, UcanError
+from ipvm_queue.ucan.memo import Memo
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.worker.results import inline
 from ipvm_queue.workflow import DocumentLimits, read, sign
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from ipvm_queue.settings import Settings
     from ipvm_queue.store import Header, Place, Record, RedisBlocks, RedisFurther
     from ipvm_queue.store.connection import Broker
-    from ipvm_queue.wasm import ModuleInfo
     from ipvm_queue.worker.papers import Asked
     from ipvm_queue.workflow import Workflow
 
@@ -132,8 +132,7 @@ class Agent:
             workflow = child_of(asked.job.args["job"], read(job, name="the further job", limits=self._limits))
             if workflow.signature is not None:
                 raise _kind("is signed: whoever signed it has it run")
-            modules: dict[Link, ModuleInfo] = {}
-            workflow = sign(complete(workflow, ModuleBook(modules, {}, self._blocks)), self._signer)
+            workflow = sign(complete(workflow, ModuleBook(Memo(), {}, self._blocks)), self._signer)
         except DocumentError as error:
             raise EffectError("job/document", error.message, "requestor", sent=False) from error
         if workflow.catch is not None:

@@ -35,6 +35,7 @@ from ipvm_queue.store import (
     connect,
 )
 from ipvm_queue.submission import ModuleBook, choose
+from ipvm_queue.ucan.memo import Memo
 from ipvm_queue.worker.app import make_app, settings
 from ipvm_queue.worker.bootsteps import Presence, dress_logs
 from ipvm_queue.workflow import DocumentLimits
@@ -42,7 +43,6 @@ from ipvm_queue.workflow import DocumentLimits
 if TYPE_CHECKING:
     from celery import Celery
 
-    from ipvm_queue.ipld import Link
     from ipvm_queue.settings import Settings
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.wasm import ModuleInfo
@@ -115,7 +115,7 @@ def make_gate(configured: Settings, broker_url: str, name: str) -> Gate:
     )
     foreign = Foreign(runs, blocks, JobRegistry(safety_of, is_private, uses), _neighbours(configured, redis))
     stores = Stores(runs, blocks, work, RedisReplays(redis, keys), revocations, Leases(redis, keys), users, foreign)
-    modules: dict[Link, ModuleInfo] = {}
+    modules: Memo[ModuleInfo] = Memo()
     desk = Desk(
         signer,
         proofs,
