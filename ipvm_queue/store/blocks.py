@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from ipvm_queue.cache import MAX_BYTES, Cache
 from ipvm_queue.errors import BlockError, LimitError, LostBlockError, MissingBlockError
 from ipvm_queue.ipld import RAW, Link
 from ipvm_queue.store import scripts
@@ -179,13 +180,15 @@ class RedisBlocks:
 class DirectoryBlocks:
     """A directory in front of other blocks: what was read or written once is not fetched again.
 
-    Only blocks of `smallest` bytes or more are kept (modules, images); a file that is damaged is read anew from behind.
+    Only blocks of `smallest` bytes or more are kept (modules, images), and at most `most` bytes of them: what was read
+    longest ago goes. A file that is damaged is read anew from behind.
     """
 
-    def __init__(self, path: Path, behind: Blocks, smallest: int = 4096) -> None:
+    def __init__(self, path: Path, behind: Blocks, smallest: int = 4096, most: int = MAX_BYTES) -> None:
         self._path = path
         self._behind = behind
         self._smallest = smallest
+        self._cache = Cache(path, most=most)
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def get(self, cid: Link) -> bytes:
@@ -194,6 +197,7 @@ class DirectoryBlocks:
         try:
             data = file.read_bytes()
             if cid.matches(data):
+                self._cache.used(file)
                 return data
             file.unlink(missing_ok=True)
         except OSError:
@@ -215,10 +219,11 @@ class DirectoryBlocks:
     def _keep(self, cid: Link, data: bytes) -> None:
         if len(data) < self._smallest:
             return
-        partial = self._path / f".{cid.key}.{os.getpid()}"
+        file, partial = self._path / cid.key, self._path / f".{cid.key}.{os.getpid()}"
         try:
             partial.write_bytes(data)
-            partial.replace(self._path / cid.key)
+            partial.replace(file)
+            self._cache.added(file, len(data))
         except OSError:
             partial.unlink(missing_ok=True)  # a full disk costs speed, never the block
 

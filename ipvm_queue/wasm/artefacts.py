@@ -16,11 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from ipvm_queue.cache import MAX_BYTES, Cache
 from ipvm_queue.errors import UsageError
 from ipvm_queue.wasm import compile as compiler
 from ipvm_queue.wasm.engine import engine_key
@@ -44,7 +45,7 @@ class CompileLimits:
     wall: float = 120.0
     address_space: int = 4 << 30
     failure_lifetime: float = 600.0
-    cache_bytes: int = 2 << 30
+    cache_bytes: int = MAX_BYTES
 
 
 class Artefacts:
@@ -67,6 +68,7 @@ class Artefacts:
                 f"{self._directory} holds native code and is not yours", hint="point the module cache elsewhere"
             )
         self._directory.chmod(0o700)
+        self._cache = Cache(self._directory, "*.cwasm", limits.cache_bytes)
 
     def load(self, cid: Link, kind: str, data: bytes) -> bytes:
         """Return the artefact of the module in `data`, compiled now if it is not there yet; raises `CallError`."""
@@ -95,8 +97,7 @@ class Artefacts:
         if digest != self._digest(cid, code):
             path.unlink(missing_ok=True)
             return None
-        with suppress(OSError):
-            os.utime(path)  # the least recently used go first
+        self._cache.used(path)
         return code
 
     def _digest(self, cid: Link, code: bytes) -> bytes:
@@ -116,7 +117,7 @@ class Artefacts:
             complete = Path(scratch) / "complete"
             complete.write_bytes(self._digest(cid, code) + code)
             complete.replace(path)
-        self._evict(keep=path)
+        self._cache.added(path, len(code))
         return code
 
     def _run_child(self, kind: str, output: Path, data: bytes) -> None:
@@ -179,20 +180,6 @@ class Artefacts:
                 yield
             finally:
                 path.unlink(missing_ok=True)  # at worst two compile the same module
-
-    def _evict(self, keep: Path) -> None:
-        files = []
-        for path in self._directory.glob("*.cwasm"):
-            with suppress(FileNotFoundError):
-                status = path.stat()
-                files.append((status.st_mtime, status.st_size, path))
-        excess = sum(size for _, size, _ in files) - self._limits.cache_bytes
-        for _, size, path in sorted(files):
-            if excess <= 0:
-                return
-            if path != keep:
-                path.unlink(missing_ok=True)
-                excess -= size
 
 
 def _try_lock(file: IO[str]) -> bool:

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "ipvm_queue"
 # "a": what a may import. What those may import, a may import too: an arrow is a dependency, and dependencies add up.
 ARROWS = {
     "errors": [],
+    "cache": [],
     "settings": ["errors"],
     "observe": ["settings"],
     "ipld": ["errors"],
@@ -20,8 +21,8 @@ ARROWS = {
     "ucan": ["crypto", "ipld"],
     "workflow": ["ucan", "ipld"],
     "plan": ["workflow", "ipld"],
-    "store": ["ipld"],
-    "wasm": ["ipld"],
+    "store": ["cache", "ipld"],
+    "wasm": ["cache", "ipld"],
     "effects": ["workflow", "store", "wasm", "crypto", "ipld", "settings"],
     "queue": ["ucan", "plan", "store", "settings", "observe"],
     "worker": ["queue", "submission", "effects", "wasm", "plan", "store", "observe", "settings"],

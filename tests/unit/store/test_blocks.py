@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ipvm_queue.errors import BlockError, LostBlockError, MissingBlockError
@@ -161,3 +163,31 @@ def test_the_directory_serves_what_the_store_behind_has_lost(tmp_path):
 
     assert blocks.get(CID) == DATA
     assert alone.get(CID) == DATA
+
+
+def test_the_directory_keeps_what_was_read_last(tmp_path):
+    """It has an end, however much is read or written; what was read longest ago is fetched from behind again."""
+    blocks = DirectoryBlocks(tmp_path, MemoryBlocks(), most=16 * 8192)
+    written = {Link.of(data): data for data in (bytes([number]) * 8192 for number in range(100))}
+    first = next(iter(written))
+    for age, (cid, data) in enumerate(written.items()):
+        blocks.put_many({cid: data})
+        os.utime(tmp_path / cid.key, (age, age))
+        blocks.get(first)
+
+    kept = [path.name for path in tmp_path.iterdir()]
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 16 * 8192
+    assert set(kept) == {first.key, *(cid.key for cid in [*written][-len(kept) + 1 :])}
+    assert len(kept) > 8
+    assert [blocks.get(cid) for cid in written] == [*written.values()]
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 16 * 8192
+
+
+def test_what_a_killed_process_has_left_goes_too(tmp_path):
+    """A file that was never finished counts, and is the first to go."""
+    (tmp_path / ".unfinished.1").write_bytes(bytes(8192))
+    os.utime(tmp_path / ".unfinished.1", (1, 1))
+
+    DirectoryBlocks(tmp_path, MemoryBlocks(), most=8192).put_many({CID: DATA})
+
+    assert [path.name for path in tmp_path.iterdir()] == [CID.key]
