@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING
 
 import click
@@ -77,7 +78,10 @@ def revoke(
 
 
 def request(signer: Signer, cid: Link, proofs: Proofs) -> Request:
-    """Return the revocation of a delegation, its path with it; raises `UsageError` where it would revoke nothing."""
+    """Return the revocation of a delegation, its path with it; raises `UsageError` where it would revoke nothing.
+
+    Also its issuer sends the path where there is one: it says that the delegation hangs on something of the queue.
+    """
     from ipvm_queue.queue import Request
     from ipvm_queue.ucan import Container, revoke
     from ipvm_queue.ucan.proof import is_same
@@ -85,25 +89,31 @@ def request(signer: Signer, cid: Link, proofs: Proofs) -> Request:
     target = next((each for each in proofs.delegations if each.link == cid), None)
     if target is None:
         raise UsageError(f"the delegation {cid} is in none of the files", hint="ipvm ucan inspect FILE lists them")
-    path: Sequence[Delegation] = ()
-    if not is_same(target.iss, signer.did):
-        path = _path(target, signer, proofs)
+    path = _path(target, signer, proofs)
+    if not path and not is_same(target.iss, signer.did):
+        raise UsageError(
+            f"{signer.did} issued neither {target.link} nor one that it follows from",
+            hint=f"revoke with the key of {target.iss} (--key FILE), or give the delegations before it (--proof FILE)",
+        )
     asked = revoke(signer, cid, [each.link for each in path])
     return Request(asked, Container.of([asked.data, target.data, *(each.data for each in path)]))
 
 
 def _path(target: Delegation, signer: Signer, proofs: Proofs) -> Sequence[Delegation]:
-    """Return a chain that ends with a delegation and has one of the signer's before it."""
+    """Return a chain that ends with a delegation and has one of the signer's in it, rather one that holds now.
+
+    Of a powerline, which may be about anything, the signer has to be the issuer. Empty where there is none.
+    """
     from ipvm_queue.ucan.proof import is_same
 
-    if target.sub is not None:
-        for chain in proofs.chains(target.sub, target.aud, target.cmd):
-            if chain[-1].link == target.link and any(is_same(each.iss, signer.did) for each in chain):
-                return chain
-    raise UsageError(
-        f"{signer.did} issued neither {target.link} nor one that it follows from",
-        hint=f"revoke with the key of {target.iss} (--key FILE), or give the delegations before it (--proof FILE)",
-    )
+    powerline = target.sub is None and is_same(target.iss, signer.did)
+    subjects = dict.fromkeys(each.sub for each in proofs.delegations) if powerline else [target.sub]
+    for now in (int(time()), None):
+        for subject in filter(None, subjects):
+            for chain in proofs.chains(subject, target.aud, target.cmd, now=now):
+                if chain[-1].link == target.link and any(is_same(each.iss, signer.did) for each in chain):
+                    return chain
+    return ()
 
 
 def _tell(found: dict[str, Value], *, as_json: bool) -> None:

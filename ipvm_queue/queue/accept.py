@@ -6,6 +6,7 @@ Nothing here touches the store; replays are the caller's, for they are remembere
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ipvm_queue.ipld import Link
@@ -13,17 +14,21 @@ from ipvm_queue.queue.grants import Grants
 from ipvm_queue.queue.proofs import Proofs
 from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, PROXY_SIGN, PUSH, RECEIPTS, RUN, Stall
 from ipvm_queue.ucan import (
+    LEEWAY,
     Container,
+    ExpiredError,
     InvalidClaimError,
     InvalidSubjectError,
     Invocation,
     MalformedArgumentsError,
     MalformedError,
+    RevokedError,
     UcanError,
     UnavailableProofError,
     Validator,
+    read_revocation,
 )
-from ipvm_queue.ucan.proof import is_same
+from ipvm_queue.ucan.proof import check_path, is_same
 from ipvm_queue.ucan.revocation import REVOKE
 from ipvm_queue.ucan.token import without_fragment
 
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from ipvm_queue.ucan import Delegation
+    from ipvm_queue.ucan.revocation import Revocation
 
 _COMMANDS = frozenset({PUSH, RECEIPTS, POP, HAND_OUT, CANCEL, REVOKE, EXCHANGE})
 _INVOCATION = b"ucan/inv@"
@@ -191,6 +197,35 @@ def accept_own(asked: Invocation, tokens: Mapping[Link, bytes], moment: Moment) 
     moment.validator.invocation(asked, tokens, now=moment.now, audience=moment.queue, revoked=moment.revoked)
     _check_ends(asked)
     return asked
+
+
+def accept_revocation(asked: Invocation, tokens: Mapping[Link, bytes], own: Proofs, moment: Moment) -> Revocation:
+    """Return what is taken back; raises the `UcanError` of the first rule that is broken.
+
+    The queue and the services that it serves take back what they gave for good, lapsed or not: old receipts are judged
+    by it, too. Anybody else takes back only what hangs on one of these, by a path that still holds, and until it would
+    have lapsed anyway; else whoever can reach the inbox could have the queue remember any number of things.
+    """
+    authority = moment.validator.invocation(asked, tokens, now=moment.now, revoked=moment.revoked)
+    found = read_revocation(authority, tokens, moment.validator)
+    ours = [moment.queue, *own.subjects(moment.queue, PROXY_SIGN)]
+    if any(is_same(found.revoker, one) for one in ours):
+        return replace(found, expires=None)
+    path = [moment.validator.form(tokens[link]) for link in asked.args.get("path", [found.revoked])]
+    root = path[0].iss
+    if not any(is_same(root, one) for one in ours):
+        raise InvalidClaimError(
+            f"{found.revoked} hangs on nothing of this queue",
+            hint="give its 'path': the delegations from the queue, or from a service that it serves, to this one",
+            token=found.revoked,
+        )
+    check_path(root, path)
+    for each in path:
+        if each.exp is not None and each.exp + LEEWAY < moment.now:
+            raise ExpiredError(f"nobody can use it any more: {each.link} expired at {each.exp}", token=each.link)
+        if each.link in moment.revoked and each.link != found.revoked:
+            raise RevokedError(f"nobody can use it any more: {each.link} has been revoked", token=each.link)
+    return found
 
 
 def read_tokens(data: bytes) -> Mapping[Link, bytes]:

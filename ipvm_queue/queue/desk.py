@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from ipvm_queue.crypto import seal
 from ipvm_queue.errors import MissingBlockError, UsageError
 from ipvm_queue.ipld import Link
-from ipvm_queue.queue.accept import accept_own, accept_pop, accept_receipts
+from ipvm_queue.queue.accept import accept_own, accept_pop, accept_receipts, accept_revocation
 from ipvm_queue.queue.intake import Intake, claims_of, hand_out, not_claimed
 from ipvm_queue.queue.let_in import read_answer
 from ipvm_queue.queue.requests import CANCEL, EXCHANGE, HAND_OUT, POP, RECEIPTS
 from ipvm_queue.store import Lease
 from ipvm_queue.ucan import (
+    LEEWAY,
     Container,
     InvalidClaimError,
     Invocation,
     MalformedArgumentsError,
     UcanError,
-    read_revocation,
 )
 from ipvm_queue.ucan.classic import exchange, source_of
 from ipvm_queue.ucan.proof import is_same
@@ -197,8 +197,7 @@ class Desk:
         return {"run": run, "state": self._stores.runs.cancel(run, reason)}
 
     def _revoke(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
-        authority = moment.validator.invocation(asked, brought.tokens, now=moment.now, revoked=moment.revoked)
-        found = read_revocation(authority, brought.tokens, moment.validator)
+        found = accept_revocation(asked, brought.tokens, self._proofs, moment)
         stores = self._stores
         for link in found.links:
             stores.revocations.add(link, found.expires)
@@ -226,8 +225,12 @@ class Desk:
         return {link for one in (job, push) if one in tokens for link in Invocation.parse(tokens[one]).prf}
 
     def look_around(self, now: int) -> list[Lease]:
-        """End the leases whose time is over, delete users that no lease has; return the leases that ended."""
+        """End the leases whose time is over, delete users that no lease has; return the leases that ended.
+
+        What has been revoked and would have lapsed by now is forgotten.
+        """
         stores = self._stores
+        stores.revocations.forget(now - 2 * LEEWAY)  # a worker's clock may be behind
         leases = stores.leases.all()
         over = [lease for lease in leases if lease.until < now]
         for lease in over:

@@ -29,12 +29,12 @@ _SMALL: Final = 256 * 1024  # of each of the many that are looked at together
 class Parcel(NamedTuple):
     """What a request consists of: the size of every part, and the parts themselves where all of them are small.
 
-    `revoked` is how many delegations have been revoked on the queue by then.
+    `revoked` is the version of what has been revoked on the queue by then.
     """
 
     sizes: Mapping[str, int]
     parts: Mapping[str, bytes]
-    revoked: int
+    revoked: bytes
 
 
 class Taken(NamedTuple):

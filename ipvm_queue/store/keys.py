@@ -122,7 +122,10 @@ class Keys:
 
     @property
     def revoked(self) -> str:
-        """HASH: CID of a revoked delegation → when it would have lapsed anyway (Unix s), or nothing for never."""
+        """HASH: CID of a revoked delegation → when it would have lapsed anyway (Unix s), or nothing for never.
+
+        Beside them `version` → another text each time that one is added.
+        """
         return self.prefix + "revoked"
 
     @property

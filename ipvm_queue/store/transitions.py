@@ -33,7 +33,7 @@ class Grant(NamedTuple):
     """What a worker may do: the run's state (as in `prelude.lua`, or `gone`) and nodes leased to it.
 
     `careful` says that a guest of this run has killed its worker, `nodes` are pairs of node number and death points
-    (how much speaks for its being that guest). `revoked` is how many delegations have been revoked on this queue,
+    (how much speaks for its being that guest). `revoked` is another text once more has been revoked on this queue,
     `queue` the number of the run's queue that a message came by, `plan` the root block of its plan and `papers` the
     run's where they were asked for and are there.
     """
@@ -41,7 +41,7 @@ class Grant(NamedTuple):
     state: str
     careful: bool
     nodes: list[tuple[int, int]]
-    revoked: int = 0
+    revoked: bytes = b""
     papers: Papers | None = None
     queue: int = 0
     plan: bytes = b""

@@ -135,7 +135,7 @@ class Authorities:
         self._validator = Validator()
         self._cases: OrderedDict[str, _Case] = OrderedDict()
         self._revoked: Collection[Link] = frozenset()
-        self._count = 0
+        self._version: bytes | None = None
 
     def pop(self, run: str) -> Link | None:
         """Return the pop to ask a run's papers for, None where this process has them.
@@ -151,8 +151,8 @@ class Authorities:
         `NotHandedError` where another worker may go on.
         """
         now = int(self._clock())
-        if grant.revoked != self._count:
-            self._revoked, self._count = self._gate.revoked(), grant.revoked
+        if grant.revoked != self._version:
+            self._revoked, self._version = self._gate.revoked(), grant.revoked
         case = self._cases.get(run)
         if case is None:
             if grant.papers is None:

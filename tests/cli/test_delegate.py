@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from principals import principal
@@ -10,7 +11,7 @@ from principals import principal
 from ipvm_queue.crypto import save_signer
 from ipvm_queue.ipld import cid_of
 from ipvm_queue.queue import Proofs
-from ipvm_queue.ucan import Command, Container, Validator, read_revocation
+from ipvm_queue.ucan import Command, Container, Invocation, Validator, read_revocation
 from ipvm_queue.ucan.meter import Meter
 
 Q, S, W, U, MALLORY = map(principal, ("queue", "service", "worker", "user", "mallory"))
@@ -151,6 +152,28 @@ def test_a_revocation_has_its_witness_with_it(call, delegate, keys, name):
     found = read_revocation(validator.invocation(asked, tokens, now=int(time.time())), tokens, validator)
     assert found.revoked == last.link
     assert done.json["revoked"] == {"/": str(last.link)}
+
+
+@pytest.mark.parametrize("options", [[], ["--powerline"]], ids=["about the queue", "powerline"])
+def test_an_issuer_says_what_it_was_let_do_itself(call, delegate, keys, options):
+    """The path from the subject goes along, by what holds now: else the queue would not know what it is about."""
+    delegate("queue", S, "--push", output="service")
+    for terms in (["--until", "1000"], []):
+        delegate("service", U, "--push", *terms, proof="service", output="user")
+    delegate("user", W, "--push", *options, proof="user", output="worker")
+    files = [word for name in ("user", "worker") for word in ("--proof", str(keys / f"{name}.ucan"))]
+    given = Proofs.load(map(Path, files[1::2])).delegations
+    (good,) = [each for each in given if each.aud == U.did and each.exp > 1000]
+    (last,) = [each for each in given if each.aud == W.did]
+
+    call("ipvm", "revoke", str(last.link), *files, "--key", str(keys / "user.pem"), "-o", str(keys / "r.ucan"))
+
+    (asked,) = [
+        Invocation.parse(data)
+        for data in Container.read((keys / "r.ucan").read_bytes()).tokens.values()
+        if b"/ucan/revoke" in data
+    ]
+    assert asked.args["path"][1:] == [good.link, last.link]
 
 
 def test_a_stranger_takes_nothing_back(call, delegate, keys):

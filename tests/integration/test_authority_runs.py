@@ -17,7 +17,7 @@ from ipvm_queue.plan import WASM_QUEUE
 from ipvm_queue.plan.canvas import message
 from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.requests import PUSH, RUN, Request
-from ipvm_queue.store import Keys, NewRun, RedisRuns, connect
+from ipvm_queue.store import Keys, NewRun, RedisRuns, Revocations, connect
 from ipvm_queue.ucan import Container, Delegation, Invocation, read, revoke
 
 pytestmark = pytest.mark.integration
@@ -155,7 +155,7 @@ def test_a_worker_knows_what_is_revoked_without_the_gate(guest, stack):
         going = client.submit({"a": job("slow", 2 * SECOND, salt()), "b": job("add", {"from": "a"}, 1)})
         stack.wait_for(lambda: stack.redis.hlen(f"{{ipvm:tests}}:run:{going.id}:claims"))
 
-        stack.redis.hset(Keys("tests").revoked, theirs.run.link.key, "")
+        Revocations(connect(stack.url), Keys("tests")).add(theirs.run.link, None)
         going.wait(60)
 
         assert (going.status, going.reason.partition(":")[0]) == ("cancelled", "Revoked")

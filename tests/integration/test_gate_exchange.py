@@ -20,6 +20,7 @@ from ipvm_queue.queue.requests import exchange
 from ipvm_queue.settings import Settings
 from ipvm_queue.store import Keys
 from ipvm_queue.ucan import Container, Delegation, Invocation, revoke
+from ipvm_queue.ucan.classic import exchange as give
 from ipvm_queue.ucan.classic import mint
 from ipvm_queue.ucan.jwt import HEADER, encode_part
 
@@ -171,3 +172,19 @@ def test_what_is_revoked_is_not_given_again(wallets):
             client.submit(job(client))
     with wallets.client(bob, "bob") as client:
         assert client.exchange(wallets.mint(bob.did)).aud == bob.did
+
+
+def test_a_jwt_is_taken_back_by_what_was_given_for_it_long_ago(wallets):
+    """What was given lapses after an hour, and the JWT does not: the queue may revoke the one to end the other."""
+    user, now = Signer.generate(), int(time.time())
+    jwt = wallets.mint(user.did)
+    given = give(jwt, wallets.queue, now - 7200)
+    with wallets.client(user, "long ago") as client:
+        assert client.exchange(jwt).aud == user.did
+        asked = revoke(wallets.queue, given.link)
+        client.request(Request(asked, Container.of([asked.data, given.data])))
+
+        with pytest.raises(RefusedError) as refused:
+            client.exchange(jwt)
+
+    assert refused.value.fields["rule"] == "Revoked"

@@ -51,7 +51,7 @@ def test_what_is_revoked_does_not_come_back_under_another_signature(parties):
         return request
 
     assert "ok" in parties.ask(push(mirrored(passed_on)))
-    assert "ok" in parties.ask(revocation(p256, passed_on))
+    assert "ok" in parties.ask(revocation(p256, passed_on, work, passed_on))
     parties.refuses(push(passed_on), "Revoked")
     parties.refuses(push(mirrored(passed_on)), "Revoked")
 

@@ -6,7 +6,7 @@ import pytest
 from openings import opening
 
 from ipvm_queue.ipld import DAG_CBOR, Link
-from ipvm_queue.store import Keys, NewRun, Papers, RedisRuns, connect
+from ipvm_queue.store import Keys, NewRun, Papers, RedisRuns, Revocations, connect
 
 pytestmark = pytest.mark.integration
 
@@ -55,16 +55,22 @@ def test_a_run_without_papers_has_none(runs):
 
     grant = runs.begin("run", "me", "q", 1, 0, pop=POP)
 
-    assert (grant.papers, grant.nodes, grant.revoked) == (None, [(0, 0)], 0)
+    assert (grant.papers, grant.nodes, grant.revoked) == (None, [(0, 0)], b"")
 
 
-def test_revocations_are_counted_in_every_answer(runs, stack):
-    """A worker learns from what it asks anyway that something has been revoked."""
+def test_every_answer_says_whether_more_has_been_revoked(runs, stack):
+    """A worker learns it from what it asks anyway: also where as much has been forgotten at the same time."""
     runs.open(NewRun("run", opening(), 60))
-    stack.redis.hset(Keys("papers").revoked, JOB.key, "")
+    revocations = Revocations(connect(stack.url), Keys("papers"))
+    said = [runs.begin("run", "me", "q", 0, 0).revoked]
+    for link in (JOB, PUSH):
+        revocations.add(link, 1000)
+        said.append(runs.begin("run", "me", "q", 0, 0).revoked)
+        revocations.forget(2000)
+        assert runs.settle("run", "me", 0, []).revoked == said[-1]
 
-    assert runs.begin("run", "me", "q", 1, 0).revoked == 1
-    assert runs.settle("run", "me", 0, []).revoked == 1
+    assert said[0] == b""
+    assert len(set(said)) == 3
 
 
 def test_a_plan_comes_with_the_first_nodes(runs):
@@ -72,7 +78,7 @@ def test_a_plan_comes_with_the_first_nodes(runs):
     plan = Link.of(b"a root", DAG_CBOR)
     runs.open(NewRun("run", opening(2, plan=plan), 60, {plan: b"a root"}))
 
-    assert runs.begin("run", "me", "q", 1, 0, plan=plan)[2:] == ([(0, 0)], 0, None, 0, b"a root")
+    assert runs.begin("run", "me", "q", 1, 0, plan=plan)[2:] == ([(0, 0)], b"", None, 0, b"a root")
     assert runs.begin("run", "me", "q", 1, 1).plan == b""
 
 

@@ -3,7 +3,7 @@
 -- KEYS: the list of what the gate has taken, the inbox. ARGV: P, how many to look at, most parts and most bytes of one
 -- that come along, ids of requests that the gate has. Where more are to be looked at, what it took last comes first,
 -- and then what it takes now.
--- Returns for each {id, how many delegations are revoked, how many parts}, and unless these are more than the most: a
+-- Returns for each {id, the version of what is revoked, how many parts}, and unless these are more than the most: a
 -- list of names and sizes in turn, and a list of names and parts in turn (empty where they have too many bytes).
 local taken, inbox, more = KEYS[1], KEYS[2], tonumber(ARGV[2]) - (#ARGV - 4)
 local most_parts, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -45,6 +45,6 @@ local function look(id, revoked)
   return {id, revoked, count, sizes, bytes > most_bytes and {} or redis.call('HGETALL', key)}
 end
 
-local revoked, found = redis.call('HLEN', P .. 'revoked'), {}
+local revoked, found = revocations(), {}
 for _, id in ipairs(ids) do found[#found + 1] = look(id, revoked) end
 return found

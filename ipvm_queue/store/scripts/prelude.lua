@@ -25,7 +25,8 @@
 --   P proxy:<receipt>      STRING  binary CID of the token that says the receipt in the service's name; of a receipt of
 --                                  another queue, also that of the container of delegations that it came with
 --   P block:<cid>          STRING  a block's bytes
---   P revoked              HASH    CID of a revoked delegation -> when it would have lapsed anyway
+--   P revoked              HASH    CID of a revoked delegation -> when it would have lapsed anyway; version -> another
+--                                  text each time that one is added
 --   P flights              HASH    pure Task -> until (ms)|owner who is computing it now
 --   P waiters:<what>       SET     id|node|q of those who wait for a Task's receipt, an act's or a run's end, or a lock
 --   P awaited              SET     what has waiters
@@ -40,6 +41,11 @@ local PASSING = {':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':wai
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- What is another text once something more has been revoked.
+local function revocations()
+  return redis.call('HGET', P .. 'revoked', 'version') or ''
 end
 
 -- The key of a block by its binary CID.

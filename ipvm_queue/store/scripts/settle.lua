@@ -8,7 +8,7 @@
 --   count, for each node settled: its number, three letters, record, receipt's key, receipt, the place of the token that
 --     says it (0: none), how many Tasks, the Tasks, how many nodes it tells, their places.
 -- The letters: (a)head or (r)eleased; 'c' or 'n' of its receipt; whether it (f)ails the run, or not (-).
--- Returns {state, careful, revoked delegations, node, deaths, node, deaths, …}.
+-- Returns {state, careful, version of what is revoked, node, deaths, node, deaths, …}.
 local owner, q, want, lease = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local ttl, status, at = tonumber(ARGV[7]), ARGV[8], 8
 
@@ -24,7 +24,7 @@ local function arguments()
 end
 
 local state = redis.call('HGET', RUN, 'state')
-if not state then return {'gone', 0, 0} end
+if not state then return {'gone', 0, ''} end
 local mine = q .. '|' .. owner
 
 local ahead, kept = {}, {}
@@ -190,13 +190,13 @@ put_back(RUN, ID, back, 0)
 local left = done > 0 and redis.call('HINCRBY', RUN, 'left', -done) or tonumber(redis.call('HGET', RUN, 'left'))
 if state ~= 'running' then
   lapse(RUN)
-  return {state, 0, 0}
+  return {state, 0, ''}
 end
 if left == 0 and done > 0 then
-  return {conclude(), 0, 0}
+  return {conclude(), 0, ''}
 end
 local alone = careful()
 local taken = take(q, owner, want, lease, alone)
 for where in pairs(released) do top_up(RUN, ID, where) end
 if not released[q] then top_up(RUN, ID, q) end
-return {state, alone and 1 or 0, redis.call('HLEN', P .. 'revoked'), unpack(taken)}
+return {state, alone and 1 or 0, revocations(), unpack(taken)}

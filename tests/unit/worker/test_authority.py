@@ -58,7 +58,7 @@ class Worker:
         run = run or self.diagram.run
         pop = self._authorities.pop(run)
         given = None if pop is None else self.diagram.papers if papers is ... else papers
-        grant = Grant("running", careful=False, nodes=[(0, 0)], revoked=len(self.desk.taken_back), papers=given)
+        grant = Grant("running", careful=False, nodes=[(0, 0)], revoked=b"%d" % len(self.desk.taken_back), papers=given)
         return self._authorities.mandate(run, plan, DOCUMENT, grant)
 
 
