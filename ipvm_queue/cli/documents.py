@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from ipvm_queue.errors import DocumentError, LimitError, UsageError
 from ipvm_queue.ipld import Block, CarLimits, read_car
@@ -62,27 +62,47 @@ def _bytes(job: str, limit: int) -> bytes:
 
 
 def read_blocks(paths: Iterable[Path], limit: int) -> Iterator[Block]:
-    """Yield each file as a raw block, each CAR as the blocks in it."""
+    """Yield each file as a raw block, each CAR as the blocks in it; a pipe is as good as a file."""
     for path in paths:
-        if is_car(path):
-            with path.open("rb") as file:
-                yield from read_car(file, limits=CarLimits(section=limit))
-            continue
-        data = read_file(path, limit + 1)
-        if len(data) > limit:
-            raise LimitError(f"{path} is larger than a block may be, {limit} bytes")
-        yield Block.of(data)
+        with _opened(path) as file:
+            yield from _blocks_in(file, path, limit)
 
 
-def is_car(path: Path) -> bool:
-    """Whether a file begins as a CAR does."""
-    return read_file(path, 16)[1 : 1 + len(_CAR_HEADER)] == _CAR_HEADER
+def _blocks_in(file: BinaryIO, path: Path, limit: int) -> Iterator[Block]:
+    head = file.read(1 + len(_CAR_HEADER))
+    if head[1:] == _CAR_HEADER:
+        yield from read_car(_Begun(head, file), limits=CarLimits(section=limit))
+        return
+    data = head + file.read(limit)
+    if len(data) > limit:
+        raise LimitError(f"{path} is larger than a block may be, {limit} bytes")
+    yield Block.of(data)
+
+
+class _Begun:
+    """A stream whose first bytes have been looked at, from its start: of a pipe they do not come twice."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, none at the end."""
+        found, self._head = self._head[:size], self._head[size:]
+        return found or self._rest.read(size)
 
 
 def read_file(path: Path, limit: int) -> bytes:
     """Return the first `limit` bytes of a file; raises `UsageError`."""
+    with _opened(path) as file:
+        return file.read(limit)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file; raises `UsageError` where that, or reading it, fails."""
     try:
         with path.open("rb") as file:
-            return file.read(limit)
+            yield file
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error

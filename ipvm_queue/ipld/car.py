@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ipvm_queue.errors import CodecError, LimitError
 from ipvm_queue.ipld.block import Block
@@ -33,10 +33,17 @@ class CarLimits:
     blocks: int = 1_000_000
 
 
+class Readable(Protocol):
+    """What a CAR is read from: a binary stream, or anything that gives its next bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes, none at the end."""
+
+
 class Car:
     """A CAR that is being read: `roots` are known at once, iterating gives its verified blocks one by one."""
 
-    def __init__(self, source: BinaryIO, limits: CarLimits) -> None:
+    def __init__(self, source: Readable, limits: CarLimits) -> None:
         self._source = source
         self._limits = limits
         self._offset = 0
@@ -117,7 +124,7 @@ class Car:
         return b"".join(chunks)
 
 
-def read_car(source: bytes | BinaryIO, *, limits: CarLimits | None = None) -> Car:
+def read_car(source: bytes | Readable, *, limits: CarLimits | None = None) -> Car:
     """Read a CAR v1 from bytes or a binary stream: `.roots`, and an iterator of blocks, each verified.
 
     The header is read at once, blocks as they are asked for. Raises `CodecError` for what is no CAR v1, `LimitError`
