@@ -21,7 +21,8 @@ HEAD = """\
 Printed by `python scripts/cli_reference.py > docs/cli.md`; a test compares.
 
 Results go to standard output, everything else to standard error. With `--json` the answer is one DAG-JSON object; an
-error is in it as `{"status": …, "error": {"code", "message", "hint"}}`. Exit codes, of every command:
+error is in it as `{"status": …, "error": {"code", "message", "hint"}}`. A result that cannot be written is an error
+(2); words that cannot be written to standard error are lost and change nothing. Exit codes, of every command:
 
 | code | meaning |
 |---|---|
@@ -34,6 +35,7 @@ error is in it as `{"status": …, "error": {"code", "message", "hint"}}`. Exit 
 | 6 | the broker, or every worker, is away |
 | 70 | a fault of ipvm-queue itself |
 | 130 | interrupted; the run goes on |
+| 141 | nobody reads standard output any more |
 
 ## Settings
 

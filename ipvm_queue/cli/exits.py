@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from ipvm_queue.cli import words
+from ipvm_queue.cli import streams, words
 from ipvm_queue.cli.answer import answer
 from ipvm_queue.errors import IpvmError, UsageError
 
@@ -21,7 +21,6 @@ RUN_FAILED: Final = 1
 IN_DOUBT: Final = 4
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
-_BROKEN_PIPE: Final = 141
 STATUSES: Final = {1: "error", 2: "invalid", 3: "refused", 4: "in-doubt", 5: "timeout", 6: "unavailable"}
 
 
@@ -32,15 +31,8 @@ class _InternalError(IpvmError):
 
 def run(command: click.Command, program: str) -> NoReturn:
     """Run a command with the process's arguments and end the process with its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    code = call(command, sys.argv[1:], program)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = _mute()
-    sys.exit(code)
+    streams.prepare()
+    sys.exit(call(command, sys.argv[1:], program))
 
 
 def call(command: click.Command, arguments: Sequence[str], program: str) -> int:
@@ -55,8 +47,6 @@ def call(command: click.Command, arguments: Sequence[str], program: str) -> int:
     except (KeyboardInterrupt, click.exceptions.Abort) as error:
         words.say(": ".join(("interrupted", *map(str, (error.__cause__ or error).args))))
         return INTERRUPTED
-    except BrokenPipeError:
-        return _mute()
     except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
         if os.environ.get("IPVM_DEBUG"):
             traceback.print_exc()
@@ -69,7 +59,10 @@ def report(error: IpvmError, *, as_json: bool) -> int:
     """Print an error in words, and as the answer if that is JSON; return its exit code."""
     words.error(error)
     if as_json:
-        answer({"status": STATUSES.get(error.exit_code, "error"), "error": error.as_dict()})
+        try:
+            answer({"status": STATUSES.get(error.exit_code, "error"), "error": error.as_dict()})
+        except UsageError as unwritten:
+            words.error(unwritten)
     return error.exit_code
 
 
@@ -80,9 +73,3 @@ def _ours(error: IpvmError | click.ClickException) -> IpvmError:
     context = getattr(error, "ctx", None)
     message = error.format_message().rstrip(".")
     return UsageError(message[:1].lower() + message[1:], hint=f"{context.command_path} --help" if context else None)
-
-
-def _mute() -> int:
-    """Let nothing more be written to a pipe that nobody reads."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return _BROKEN_PIPE
