@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -15,9 +16,23 @@ MAX_SHOWN: Final = 2000
 _MAX_DEPTH: Final = 80  # a value of the full depth stands a few maps deep in an answer
 
 
+_given: Final = ContextVar("given", default=False)
+
+
+def begin() -> None:
+    """Take note that a command begins, which has one answer to give."""
+    _given.set(False)
+
+
+def is_given() -> bool:
+    """Whether the command has answered: what goes wrong after that is told in words only."""
+    return _given.get()
+
+
 def answer(value: Value) -> None:
-    """Print one DAG-JSON object, in UTF-8 whatever the locale says."""
+    """Print the one DAG-JSON object, in UTF-8 whatever the locale says."""
     click.echo(_json(value).encode())
+    _given.set(True)
 
 
 def line(text: str) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ipvm_queue.cli import options
 from ipvm_queue.cli.answer import answer, line
+from ipvm_queue.cli.exits import failure
 from ipvm_queue.cli.words import say
 from ipvm_queue.errors import MissingBlockError, UsageError
 
 if TYPE_CHECKING:
-    from ipvm_queue.ipld import Link
+    from ipvm_queue.ipld import Link, Value
 
+_PUT: Final = "ipvm block put FILE"
 CIDS = click.argument("cids", metavar="CID...", nargs=-1, required=True, type=options.Cid(), help="Which blocks.")
 
 
@@ -62,15 +64,17 @@ def get(
 ) -> None:
     """Write a block's bytes, or several as a CAR.
 
+    With --json the bytes are in the answer, or with -o in the file, whose name and size the answer has.
+
     Example: ipvm block get bafkrei... -o count.wasm
     """
     from ipvm_queue.ipld import Block, write_car
 
-    if len(cids) > 1 and not (car or as_json):
+    if len(cids) > 1 and not car and (output is not None or not as_json):
         raise UsageError("several blocks go into a CAR", hint="add --car")
     with options.connected(broker, key) as client:
         found = [Block(cid, client.blocks.get(cid)) for cid in cids]
-    if as_json:
+    if as_json and output is None:
         answer({"blocks": [{"cid": each.cid, "data": each.data} for each in found]})
         return
     data = write_car(cids, found) if car else found[0].data
@@ -82,6 +86,9 @@ def get(
         output.write_bytes(data)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from error
+    if as_json:
+        sizes: list[Value] = [{"cid": each.cid, "size": len(each.data)} for each in found]
+        answer({"blocks": sizes, "file": str(output), "size": len(data)})
 
 
 @block.command()
@@ -96,14 +103,15 @@ def stat(cids: tuple[Link, ...], broker: str | None, key: Path | None, *, as_jso
     """
     with options.connected(broker, key) as client:
         sizes = {cid: client.blocks.size(cid) for cid in cids}
+    absent = [MissingBlockError(f"{cid} is not stored", hint=_PUT) for cid, size in sizes.items() if size is None]
     if as_json:
-        answer({"blocks": [{"cid": cid, "size": size} for cid, size in sizes.items()]})
+        rows: list[Value] = [{"cid": cid, "size": size} for cid, size in sizes.items()]
+        answer({"blocks": rows, **(failure(absent[0]) if absent else {})})
     else:
         for cid, size in sizes.items():
             line(f"{cid}  {'missing' if size is None else size}")
-    absent = [cid for cid, size in sizes.items() if size is None]
-    if absent and not as_json:
-        raise MissingBlockError(f"{absent[0]} is not stored", hint="ipvm block put FILE")
+    if absent:
+        raise absent[0]
 
 
 @block.command()

@@ -52,11 +52,7 @@ def check(source: str, asked: str | None, *, as_json: bool) -> int:
             line(text)
     if report.flaw is None:
         return 0
-    fault = BundleError(f"{report.flaw.name}: {report.flaw.verdict}: {report.flaw.detail}")
-    if as_json:
-        say(f"error[{fault.code}]: {fault.message}")
-        return fault.exit_code
-    raise fault
+    raise BundleError(f"{report.flaw.name}: {report.flaw.verdict}: {report.flaw.detail}")
 
 
 def collect(client: Client, cids: Sequence[Link], run: str | None) -> tuple[bytes, list[Link]]:

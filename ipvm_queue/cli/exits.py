@@ -10,18 +10,35 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from ipvm_queue.cli import streams, words
-from ipvm_queue.cli.answer import answer
+from ipvm_queue.cli.answer import answer, begin, is_given
 from ipvm_queue.errors import IpvmError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ipvm_queue.ipld import Value
 
 OK: Final = 0
 RUN_FAILED: Final = 1
 IN_DOUBT: Final = 4
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
-STATUSES: Final = {1: "error", 2: "invalid", 3: "refused", 4: "in-doubt", 5: "timeout", 6: "unavailable"}
+STATUSES: Final = {
+    1: "error",
+    2: "invalid",
+    3: "refused",
+    4: "in-doubt",
+    5: "timeout",
+    6: "unavailable",
+    130: "interrupted",
+}
+
+
+class InterruptedByUserError(IpvmError):
+    """What JSON says of a command that Ctrl-C has ended."""
+
+    code = "interrupted"
+    exit_code = INTERRUPTED
 
 
 class _InternalError(IpvmError):
@@ -37,30 +54,42 @@ def run(command: click.Command, program: str) -> NoReturn:
 
 def call(command: click.Command, arguments: Sequence[str], program: str) -> int:
     """Run a command and return its exit code; a command returns its own, or None for success."""
+    as_json = "--json" in arguments
+    begin()
     try:
         code = command.main(list(arguments), prog_name=program, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except (IpvmError, click.ClickException) as error:
-        return report(_ours(error), as_json="--json" in arguments)
+        return report(_ours(error), as_json=as_json)
     except (KeyboardInterrupt, click.exceptions.Abort) as error:
-        words.say(": ".join(("interrupted", *map(str, (error.__cause__ or error).args))))
-        return INTERRUPTED
+        told = ": ".join(("interrupted", *map(str, (error.__cause__ or error).args)))
+        words.say(told)
+        return _end(InterruptedByUserError(told), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
         if os.environ.get("IPVM_DEBUG"):
             traceback.print_exc()
         hint = "this is a fault of ipvm-queue; IPVM_DEBUG=1 shows where, please report it"
-        return report(_InternalError(f"{type(error).__name__}: {error}", hint=hint), as_json="--json" in arguments)
+        return report(_InternalError(f"{type(error).__name__}: {error}", hint=hint), as_json=as_json)
     return code if isinstance(code, int) else OK
 
 
 def report(error: IpvmError, *, as_json: bool) -> int:
-    """Print an error in words, and as the answer if that is JSON; return its exit code."""
+    """Print an error in words, and as the answer if that is JSON and not given yet; return its exit code."""
     words.error(error)
-    if as_json:
+    return _end(error, as_json=as_json)
+
+
+def failure(error: IpvmError) -> dict[str, Value]:
+    """Return what an answer in JSON says of an error."""
+    return {"status": STATUSES.get(error.exit_code, "error"), "error": error.as_dict()}
+
+
+def _end(error: IpvmError, *, as_json: bool) -> int:
+    if as_json and not is_given():
         try:
-            answer({"status": STATUSES.get(error.exit_code, "error"), "error": error.as_dict()})
+            answer(failure(error))
         except UsageError as unwritten:
             words.error(unwritten)
     return error.exit_code

@@ -8,13 +8,14 @@ import click
 
 from ipvm_queue.cli import options
 from ipvm_queue.cli.answer import answer, line
+from ipvm_queue.cli.exits import failure
 from ipvm_queue.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ipvm_queue.client import Client
-    from ipvm_queue.ipld import Link
+    from ipvm_queue.ipld import Link, Value
 
 
 @click.group()
@@ -43,17 +44,22 @@ def stat(broker: str | None, key: Path | None, *, as_json: bool) -> None:
 def forget(tasks: tuple[Link, ...], broker: str | None, key: Path | None, *, as_json: bool) -> None:
     """Forget Tasks, so that they run again when asked for.
 
+    Fails if none of them has a receipt.
+
     Example: ipvm memo forget bafyrei...
     """
     with options.connected(broker, key) as client:
         known = {task: _forget(client, task) for task in tasks}
+    fault = UsageError("none of these Tasks has a receipt", hint="ipvm run show RUN --json names a run's Tasks")
+    failed = not any(known.values())
     if as_json:
-        answer({"forgotten": [{"task": task, "known": was} for task, was in known.items()]})
-        return
-    for task, was in known.items():
-        line(f"{task}  {'forgotten' if was else 'not known'}")
-    if not any(known.values()):
-        raise UsageError("none of these Tasks has a receipt", hint="ipvm run show RUN --json names a run's Tasks")
+        rows: list[Value] = [{"task": task, "known": was} for task, was in known.items()]
+        answer({"forgotten": rows, **(failure(fault) if failed else {})})
+    else:
+        for task, was in known.items():
+            line(f"{task}  {'forgotten' if was else 'not known'}")
+    if failed:
+        raise fault
 
 
 def _forget(client: Client, task: Link) -> bool:

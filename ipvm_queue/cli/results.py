@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.cli import words
 from ipvm_queue.cli.answer import answer, brief, is_json, line
-from ipvm_queue.cli.exits import IN_DOUBT, INTERRUPTED, OK, RUN_FAILED
+from ipvm_queue.cli.exits import IN_DOUBT, INTERRUPTED, OK, RUN_FAILED, InterruptedByUserError, failure
 from ipvm_queue.cli.progress import follow
 from ipvm_queue.embedded import log_of
 from ipvm_queue.errors import InDoubtError, IpvmError, UnavailableError, WaitTimeoutError
@@ -38,19 +38,33 @@ class CancelledError(IpvmError):
 def wait(run: Run, client: Client, timeout: float | None, *, as_json: bool, reveal: bool = False) -> int:
     """Follow a run, print how it came out, and return the exit code."""
     try:
-        follow(run, timeout, None if client.settings.broker_url else log_of(client.settings, "worker"))
-    except WaitTimeoutError as error:
-        return conclude(run, as_json=as_json, reveal=reveal, ended=error if run.status == "running" else None)
+        ended = _over(run, client, timeout)
+        return conclude(run, as_json=as_json, reveal=reveal, ended=ended)
     except UnavailableError as error:
         if as_json:
-            fault = error.as_dict()
-            answer({"run": run.id, "workflow": run.workflow, "status": "unavailable", "error": fault, "tasks": {}})
+            answer(_unknown(run, error))
         words.error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        words.say(f"\ninterrupted; run {run.id} goes on: ipvm run watch {run.id}{only_while_up(client)}")
+        watch = f"ipvm run watch {run.id}"
+        words.say(f"\ninterrupted; run {run.id} goes on: {watch}{only_while_up(client)}")
+        if as_json:
+            answer(_unknown(run, InterruptedByUserError(f"interrupted; run {run.id} goes on", hint=watch)))
         return INTERRUPTED
-    return conclude(run, as_json=as_json, reveal=reveal)
+
+
+def _over(run: Run, client: Client, timeout: float | None) -> WaitTimeoutError | None:
+    """Follow a run to its end; return why it is not known, where the wait has ended before."""
+    try:
+        follow(run, timeout, None if client.settings.broker_url else log_of(client.settings, "worker"))
+    except WaitTimeoutError as error:
+        return error if run.status == "running" else None
+    return None
+
+
+def _unknown(run: Run, fault: IpvmError) -> dict[str, Value]:
+    """Return the object that `--json` prints of a run whose end nobody waited for, or could."""
+    return {"run": run.id, "workflow": run.workflow, **failure(fault), "tasks": {}}
 
 
 def only_while_up(client: Client) -> str:

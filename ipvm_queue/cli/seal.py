@@ -24,17 +24,19 @@ OUTPUT = click.option("-o", "--output", type=click.Path(path_type=Path), help="W
 def seal(file: Path, readers: tuple[str, ...], output: Path | None, *, as_json: bool) -> None:
     """Seal a file to some did:keys: Ed25519 or P-256, each opens it alone.
 
-    With --json, the box as the input of a job: {"value": {"/": {"bytes": …}}}.
+    With --json, the box as the input of a job: {"value": {"/": {"bytes": …}}}; or with -o, where it is written.
 
     Example: ipvm seal letter.txt --to did:key:z6Mk… -o letter.box
     """
     from ipvm_queue.crypto import seal as seal_to
 
     box = seal_to(readers, _read(file))
-    if as_json:
+    if as_json and output is None:
         answer({"value": box})
-    else:
-        _write(box, output)
+        return
+    _write(box, output)
+    if as_json:
+        answer({"file": str(output), "size": len(box)})
 
 
 @click.command(name="open")

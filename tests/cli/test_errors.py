@@ -10,6 +10,7 @@ import pytest
 from commands import BIN, PIPELINE
 
 from ipvm_queue.cli import exits
+from ipvm_queue.cli.answer import answer
 
 WASM = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 
@@ -189,6 +190,25 @@ def test_what_nobody_foresaw_is_an_error_too(capsys, monkeypatch):
     monkeypatch.setenv("IPVM_DEBUG", "1")
     exits.call(broken, [], "broken")
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", [[], [{"found": 1}]])
+def test_an_interrupt_has_its_answer_and_no_second_one(capsys, said):
+    """Ctrl-C is answered with the object where --json is asked for, unless the command has answered already."""
+
+    @click.command()
+    @click.option("--json", "as_json", is_flag=True)
+    def patient(*, as_json):
+        assert as_json
+        for each in said:
+            answer(each)
+        raise KeyboardInterrupt
+
+    assert exits.call(patient, ["--json"], "patient") == 130
+    out, err = capsys.readouterr()
+    interrupted = {"status": "interrupted", "error": {"code": "interrupted", "message": "interrupted"}}
+    assert json.loads(out) == (said[0] if said else interrupted)
+    assert err.strip() == "interrupted"
 
 
 @pytest.mark.parametrize("program", ["ipvm", "ipvm-submit"])

@@ -110,6 +110,36 @@ def test_a_block_that_is_missing_is_an_error(call):
 
 @integration
 @on_stack
+def test_what_is_missing_is_an_error_in_json_too(call, write):
+    """The exit code hangs on what was asked for, not on the form of the answer, which says of each what it is."""
+    there = Link.parse(call("ipvm", "block", "put", write("x", "stored")).out.strip())
+    absent = Link.of(b"never stored", RAW)
+
+    stat = call("ipvm", "block", "stat", there, absent, "--json")
+    forgotten = call("ipvm", "memo", "forget", absent, "--json")
+
+    assert (stat.code, stat.json["status"], stat.json["error"]["code"]) == (2, "invalid", "missing-block")
+    assert [row["size"] for row in stat.json["blocks"]] == [6, None]
+    assert (forgotten.code, forgotten.json["status"], forgotten.json["error"]["code"]) == (2, "invalid", "usage")
+    assert forgotten.json["forgotten"] == [{"task": {"/": str(absent)}, "known": False}]
+    assert "error" not in call("ipvm", "block", "stat", there, "--json").json
+
+
+@integration
+@on_stack
+def test_a_block_goes_into_the_file_that_is_named_for_it(call, write, tmp_path):
+    """With --json too: then the answer says which file, and how long it is."""
+    cid = call("ipvm", "block", "put", write("x", "stored")).out.strip()
+
+    got = call("ipvm", "block", "get", cid, "-o", "copy", "--json")
+
+    assert (tmp_path / "work" / "copy").read_bytes() == b"stored"
+    assert got.json == {"blocks": [{"cid": {"/": cid}, "size": 6}], "file": "copy", "size": 6}
+    assert call("ipvm", "block", "get", cid, cid, "-o", "copy", "--json").code == 2
+
+
+@integration
+@on_stack
 def test_runs_are_listed_and_shown(call):
     """A run is listed with its counts, and shown by the beginning of its id, with the exit code that it had."""
     run = call("ipvm-submit", PIPELINE, "--json").json["run"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -235,6 +236,37 @@ def test_an_interrupt_says_that_the_run_goes_on(begin, idle):
     assert f"interrupted; run {run} goes on: ipvm run watch {run}" in err
     assert "Traceback" not in err
     assert out == ""
+
+
+def test_an_interrupt_is_answered_where_json_is_asked_for(begin, idle):
+    """Ctrl-C leaves one object on standard output too, with the run that goes on."""
+    waiting = begin("ipvm-submit", PIPELINE, "--json", "--broker", idle)
+    run = waiting.stderr.readline().split()[1].rstrip(":")
+    waiting.send_signal(signal.SIGINT)
+    out, _ = waiting.communicate(timeout=30)
+
+    found = json.loads(out)
+    assert waiting.returncode == 130
+    assert (found["run"], found["status"], found["error"]["code"]) == (run, "interrupted", "interrupted")
+    assert found["error"]["hint"] == f"ipvm run watch {run}"
+
+
+def test_a_wait_that_ends_while_the_broker_is_away_names_the_run(begin, tmp_path, monkeypatch):
+    """Nobody can say then how the run stands; which one it is, the answer says all the same."""
+    stack = Stack(tmp_path / "doomed", queue="default")
+    try:
+        stack.start_valkey()
+        url = enter(stack, monkeypatch)
+        waiting = begin("ipvm-submit", PIPELINE, "--json", "--timeout", "3", "--broker", url)
+        run = waiting.stderr.readline().split()[1].rstrip(":")
+    finally:
+        stack.stop()
+    out, _ = waiting.communicate(timeout=60)
+
+    found = json.loads(out)
+    assert waiting.returncode == 6
+    assert (found["run"], found["status"]) == (run, "unavailable")
+    assert found["workflow"]["/"].startswith("bafyrei")
 
 
 def test_a_broker_that_dies_while_waiting_ends_with_six(begin, tmp_path, monkeypatch):

@@ -35,6 +35,15 @@ def test_a_box_may_be_the_input_of_a_job(call, write):
     assert open_sealed(load_signer(write("x", "").with_name("worker.pem")), b64decode(text + "==")) == b"secret"
 
 
+def test_a_box_goes_into_the_file_that_is_named_for_it(call, write, tmp_path):
+    """With --json too: then the answer says which file, and how long it is."""
+    did = call("ipvm", "key", "new").out.strip()
+    sealed = call("ipvm", "seal", write("x", "secret"), "--to", did, "--json", "-o", "x.box")
+
+    assert sealed.json == {"file": "x.box", "size": (tmp_path / "work" / "x.box").stat().st_size}
+    assert call("ipvm", "open", "x.box").out == "secret"
+
+
 @pytest.mark.parametrize("name", ["seal", "open"])
 def test_what_cannot_be_read_is_told(call, name):
     """A file that is not there is an error in words."""
