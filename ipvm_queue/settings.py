@@ -148,7 +148,8 @@ class Settings(BaseSettings):
             return None
         try:
             parts = urlsplit(url)
-            usable = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+            host = (parts.hostname or "").encode("idna")
+            usable = parts.scheme in ("redis", "rediss") and bool(host) and parts.port != 0
         except ValueError:
             usable = False
         if not usable:

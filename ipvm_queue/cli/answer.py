@@ -30,9 +30,17 @@ def is_given() -> bool:
 
 
 def answer(value: Value) -> None:
-    """Print the one DAG-JSON object, in UTF-8 whatever the locale says."""
-    click.echo(_json(value).encode())
+    """Print the one DAG-JSON object, in UTF-8 whatever the locale says; what of a file's name is not is escaped."""
+    click.echo(_json(_utf8(value)).encode())
     _given.set(True)
+
+
+def _utf8(value: Value) -> Value:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, list):
+        return [_utf8(each) for each in value]
+    return {_utf8(key): _utf8(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def line(text: str) -> None:

@@ -15,10 +15,10 @@ from ipvm_queue.effects import is_private, safety_of, uses
 from ipvm_queue.errors import CodecError, IpvmError, UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.bundle import verify
-from ipvm_queue.queue.members import MAX_BYTES
+from ipvm_queue.queue.members import MAX_BYTES, MAX_MEMBERS
 from ipvm_queue.queue.recompute import Registry
 from ipvm_queue.queue.verdict import Finding, Report, Step, Verdict
-from ipvm_queue.ucan import UcanError
+from ipvm_queue.ucan import Container, UcanError
 from ipvm_queue.ucan.secret import veil
 
 if TYPE_CHECKING:
@@ -53,6 +53,16 @@ def check(source: str, asked: str | None, *, as_json: bool) -> int:
     if report.flaw is None:
         return 0
     raise BundleError(f"{report.flaw.name}: {report.flaw.verdict}: {report.flaw.detail}")
+
+
+def load(path: Path) -> bytes:
+    """Return a bundle as it is in a file, for a queue to judge; raises `UsageError` for a file that is none."""
+    data = _read(str(path), 2 * MAX_BYTES)
+    try:
+        Container.read(data, max_bytes=MAX_BYTES, max_tokens=MAX_MEMBERS)
+    except UcanError as error:
+        raise UsageError(f"{path} is no bundle: {error.message}", hint="ipvm receipt export writes them") from error
+    return data
 
 
 def collect(client: Client, cids: Sequence[Link], run: str | None) -> tuple[bytes, list[Link]]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ipvm_queue.ucan import Delegation
 
 _DAY: Final = 24 * 60 * 60
+_DAYS: Final = 90
+_LAST: Final = 2**53 - 1  # beyond it not everybody counts the same
 _PRESETS: Final = {"push": "/queue/push", "pop": "/queue/pop", "sign": "/ucan/proxy/sign", "run": "/"}
 
 
@@ -34,7 +36,7 @@ class _Terms(NamedTuple):
 
 
 @click.command()
-@click.argument("audience", metavar="DID", help="Who may.")
+@click.argument("audience", metavar="DID", type=options.Did(), help="Who may.")
 @click.option("--command", "commands", metavar="/PATH", multiple=True, help="What, with all below it. Repeatable.")
 @click.option("--push", "presets", flag_value="push", multiple=True, help="/queue/push: bring jobs to the queue.")
 @click.option("--pop", "presets", flag_value="pop", multiple=True, help="/queue/pop: take work from the queue.")
@@ -43,11 +45,16 @@ class _Terms(NamedTuple):
 @click.option(
     "--key", metavar="FILE", type=click.Path(path_type=Path), help="Who lets them: the issuer's key; default: yours."
 )
-@click.option("--subject", metavar="DID", help="On whom; default: what the proofs are about, else the issuer.")
+@click.option(
+    "--subject",
+    metavar="DID",
+    type=options.Did(),
+    help="On whom; default: what the proofs are about, else the issuer.",
+)
 @click.option("--powerline", is_flag=True, help="On whatever the issuer may itself, now and later.")
 @click.option("--policy", metavar="JSON", default="[]", help='Only where this holds: [["<", ".size", 9]] for instance.')
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), default=90, show_default=True, help="How long.")
-@click.option("--until", type=int, metavar="SECONDS", help="Until this Unix time, instead.")
+@click.option("--days", type=options.DAYS, help=f"How long; default: {_DAYS}.")
+@click.option("--until", type=click.IntRange(max=_LAST), metavar="SECONDS", help="Until this Unix time, instead.")
 @click.option("--forever", is_flag=True, help="Without end.")
 @click.option(
     "--proof",
@@ -73,7 +80,7 @@ def delegate(
     key: Path | None,
     subject: str | None,
     policy: str,
-    days: float,
+    days: float | None,
     until: int | None,
     files: tuple[Path, ...],
     output: Path | None,
@@ -98,11 +105,8 @@ def delegate(
         raise UsageError("what may they do?", hint="--push, --pop, --sign, --run or --command /PATH")
     if powerline and subject is not None:
         raise UsageError("a powerline is about no subject", hint="leave --subject or --powerline out")
-    given = [forever, until is not None]
-    if all(given):
-        raise UsageError("--until and --forever are two answers to one question")
     now = int(clock.time())
-    ends = None if forever else until if until is not None else now + int(days * _DAY)
+    ends = _end(now, days, until, forever=forever)
     signer = load_signer(key or options.settings().key)
     proofs = Proofs.load(files)
     rules = _policy(policy)
@@ -116,6 +120,18 @@ def delegate(
             before |= {str(each.link): each.data for each in chain}
             made.append(_issue(signer, audience, command, _Terms(about, rules, ends)))
     _put([*before.values(), *(each.data for each in made)], made, output, as_json=as_json)
+
+
+def _end(now: int, days: float | None, until: int | None, *, forever: bool) -> int | None:
+    """Return when a delegation ends, in Unix seconds; raises `UsageError` unless that is one time, and to come."""
+    if [days is not None, until is not None, forever].count(True) > 1:
+        raise UsageError("--days, --until, --forever: two answers to one question", hint="give one of them")
+    if forever:
+        return None
+    ends = now + int((_DAYS if days is None else days) * _DAY) if until is None else until
+    if ends <= now:
+        raise UsageError("this would be over before it begins", hint=f"in an hour it is {now + 3600}: --until SECONDS")
+    return ends
 
 
 def _check_command(text: str) -> None:

@@ -62,7 +62,7 @@ def kinds(*, as_json: bool) -> None:
 @effect.command(name="list")
 @options.connecting
 @click.option("--in-doubt", is_flag=True, help="Only those of which nobody knows whether they happened.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many, the newest first.")
+@options.limit(50)
 def list_(broker: str | None, key: Path | None, limit: int, *, in_doubt: bool, as_json: bool) -> None:
     """List the destructive effects that were claimed last.
 

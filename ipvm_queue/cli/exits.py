@@ -63,6 +63,9 @@ def call(command: click.Command, arguments: Sequence[str], program: str) -> int:
         return error.exit_code
     except (IpvmError, click.ClickException) as error:
         return report(_ours(error), as_json=as_json)
+    except UnicodeEncodeError as error:  # a file may be called so, anything else that an argument means may not
+        culprit = next((each for each in arguments if error.object[error.start] in each), error.object)
+        return report(UsageError(f"this is not UTF-8: {culprit!r}"), as_json=as_json)
     except (KeyboardInterrupt, click.exceptions.Abort) as error:
         told = ": ".join(("interrupted", *map(str, (error.__cause__ or error).args)))
         words.say(told)

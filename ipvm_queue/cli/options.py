@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ipvm_queue.settings import Settings
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
+_MOST: Final = 1_000_000
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one DAG-JSON object to standard output.")
 broker = click.option(
@@ -35,6 +37,12 @@ key = click.option(
 
 
 reveal = click.option("--reveal", is_flag=True, help="Show what is secret too; for its owner, by --key.")
+
+
+def limit(default: int) -> Callable[[Command], Command]:
+    """Give a command that lists things `--limit`."""
+    kind = click.IntRange(1, _MOST)
+    return click.option("--limit", default=default, show_default=True, type=kind, help="How many, the newest first.")
 
 
 def connecting(command: Command) -> Command:
@@ -64,6 +72,38 @@ def connected(
         from ipvm_queue.client import Client  # it takes a second, in which the workers start
 
         yield held.enter_context(Client(url, signer=signer, settings=found, proofs=proofs, waiting=words.say))
+
+
+class Duration(click.FloatRange):
+    """A number of seconds or days in a range, in which not-a-number is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a duration."""
+        found = super().convert(value, param, ctx)
+        if isnan(found):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return found
+
+
+DAYS: Final = Duration(min=0, max=36_525, min_open=True)
+
+
+class Did(click.ParamType["str"]):
+    """A DID that can be verified: did:key, of one of the three suites."""
+
+    name = "did"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read a DID."""
+        del param, ctx
+        from ipvm_queue.ucan import UcanError
+        from ipvm_queue.ucan.token import principal_of
+
+        try:
+            principal_of(value)
+        except UcanError as error:
+            raise UsageError(error.message, hint=error.hint) from error
+        return str(value)
 
 
 class Cid(click.ParamType["Link"]):

@@ -25,7 +25,7 @@ def run() -> None:
 
 @run.command(name="list")
 @options.connecting
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many, the newest first.")
+@options.limit(20)
 @click.option(
     "--status", type=click.Choice(["running", "ok", "error", "in-doubt", "cancelled"]), help="Only those that stand so."
 )
@@ -75,7 +75,7 @@ def show(run_id: str, broker: str | None, key: Path | None, *, as_json: bool, re
 @run.command()
 @RUN
 @options.connecting
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up waiting; the run goes on.")
+@click.option("--timeout", metavar="SECONDS", type=options.Duration(min=0), help="Give up waiting; the run goes on.")
 @options.reveal
 def watch(
     run_id: str, broker: str | None, key: Path | None, timeout: float | None, *, as_json: bool, reveal: bool

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--plan", is_flag=True, help="Print the plan and its canvas; enqueue nothing.")
 @click.option("--no-wait", is_flag=True, help="Print the run's id once it is accepted, and leave.")
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up waiting; the run goes on.")
+@click.option("--timeout", metavar="SECONDS", type=options.Duration(min=0), help="Give up waiting; the run goes on.")
 @options.reveal
 @click.version_option(__version__, prog_name="ipvm-queue")
 def submit(
@@ -85,16 +85,26 @@ def submit(
         from ipvm_queue.cli.plans import plan_of
 
         return plan_of(document, broker, key, proofs, as_json=as_json)
+    given = _read(bundles)
     with options.connected(broker, key, workers=True, proofs=proofs) as client:
         begun = monotonic()
-        for bundle in bundles:
-            client.hand_over(bundle.read_bytes())
+        for bundle in given:
+            client.hand_over(bundle)
         with documents.named(document):
             run = client.submit(document.workflow, folder=document.folder, blocks=document.blocks, patience=timeout)
         if no_wait:
             return _leave(run, client, as_json=as_json)
         left = None if timeout is None else max(0.0, timeout - (monotonic() - begun))
         return wait(run, client, left, as_json=as_json, reveal=reveal)
+
+
+def _read(bundles: tuple[Path, ...]) -> list[bytes]:
+    """Return what is in bundles; raises `UsageError` for a file that is none."""
+    if not bundles:
+        return []
+    from ipvm_queue.cli.bundles import load
+
+    return [load(bundle) for bundle in bundles]
 
 
 def _leave(run: Run, client: Client, *, as_json: bool) -> int:

@@ -17,10 +17,12 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("audience", help="The DID of whom the JWT is for.")
+@click.argument("audience", type=options.Did(), help="The DID of whom the JWT is for.")
 @click.option("--key", type=_FILE, metavar="FILE", help="Whose right it is; default: the queue's own key.")
-@click.option("--queue", metavar="DID", help="The queue that may be pushed to; default: the key's own DID.")
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="How long.")
+@click.option(
+    "--queue", metavar="DID", type=options.Did(), help="The queue that may be pushed to; default: the key's own DID."
+)
+@click.option("--days", type=options.DAYS, default=30.0, show_default=True, help="How long.")
 @click.option("--proof", "proofs", multiple=True, metavar="JWT", help="What lets the key's holder do so. Repeatable.")
 @options.as_json
 def mint(
@@ -33,16 +35,16 @@ def mint(
     Example: ipvm ucan mint did:key:z6Mk… --days 7 > wallet.jwt
     """
     from ipvm_queue.crypto import load_signer
+    from ipvm_queue.ucan import UcanError
     from ipvm_queue.ucan.classic import mint as make
 
     signer = load_signer(key or options.settings().queue_key)
-    text = make(
-        signer,
-        audience,
-        f"queue:{queue or signer.did}",
-        expiration=int(clock.time() + days * _DAY),
-        proofs=[_read(proof) for proof in proofs],
-    )
+    given = [_read(proof) for proof in proofs]
+    until = int(clock.time() + days * _DAY)
+    try:
+        text = make(signer, audience, f"queue:{queue or signer.did}", expiration=until, proofs=given)
+    except UcanError as error:
+        raise UsageError(f"this cannot be minted: {error.message}", hint=error.hint) from error
     if as_json:
         answer({"jwt": text, "iss": signer.did, "aud": audience})
     else:
@@ -59,8 +61,16 @@ def exchange(jwt: str, broker: str | None, key: Path | None, *, as_json: bool) -
 
     Example: ipvm ucan exchange wallet.jwt
     """
+    from ipvm_queue.ucan import UcanError
+    from ipvm_queue.ucan.classic import queue_of
+
+    text = _read(jwt)
+    try:
+        queue_of(text)
+    except UcanError as error:
+        raise UsageError(f"{jwt[:80]} cannot be exchanged: {error.message}", hint=error.hint) from error
     with options.connected(broker, key, workers=True) as client:  # the gate judges it
-        given = client.exchange(_read(jwt))
+        given = client.exchange(text)
         path = client.settings.proofs
     if as_json:
         answer({"delegation": given.link, "aud": given.aud, "sub": given.sub, "exp": given.exp, "file": str(path)})

@@ -14,6 +14,8 @@ from ipvm_queue.cli.answer import answer
 
 WASM = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 
+BYTE = "\udce9"  # what Python makes of a byte of an argument that is not UTF-8
+
 
 def job(**fields):
     """Return a Wasm job."""
@@ -120,6 +122,8 @@ def test_what_could_steer_a_terminal_is_shown_as_text(call, write):
         ([], "missing argument 'JOB'"),
         (["job.json", "--timeout", "-1"], "--timeout"),
         (["job.json", "--timeout", "soon"], "--timeout"),
+        (["job.json", "--timeout", "nan"], "'nan' is not a number"),
+        (["job.json", "--receipts", "job.json"], "job.json is no bundle"),
         (["job.json", "--block", "missing.wasm"], "cannot read missing.wasm"),
         (["job.json", "--key", "missing.pem"], "there is no key"),
         (["job.json", "--broker", "http://host"], "not a broker address"),
@@ -134,6 +138,54 @@ def test_bad_usage_ends_with_two(call, write, arguments, words):
     assert answer.code == 2
     assert words in answer.err
     assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("command", ["run", "effect"])
+def test_a_list_has_its_bounds(call, command):
+    """Nobody is asked for more than can be listed."""
+    answer = call("ipvm", command, "list", "--limit", "99999999999999999999", "--broker", "redis://127.0.0.1:1/0")
+
+    assert answer.code == 2
+    assert "invalid value for '--limit'" in answer.err
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("up")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "show", BYTE],
+        ["run", "cancel", BYTE],
+        ["run", "cancel", "RUN", "--reason", BYTE],
+        ["receipt", "export", "--run", BYTE],
+        ["graph", "--run", BYTE],
+        ["delegate", "DID", "--command", f"/{BYTE}"],
+    ],
+)
+def test_an_argument_that_is_not_utf_8_is_bad_usage(call, arguments):
+    """Where it names no file, nothing can be meant by it."""
+    run = call("ipvm-submit", PIPELINE, "--no-wait").out.strip()
+    did = call("ipvm", "key", "show").out.strip()
+    known = {"RUN": run, "DID": did}
+
+    answer = call("ipvm", *(known.get(each, each) for each in arguments), "--json")
+
+    bad = next(each for each in arguments if BYTE in each)
+    assert answer.code == 2
+    assert answer.json["error"]["message"] == f"this is not UTF-8: {bad!r}"
+
+
+def test_a_file_may_be_called_as_it_likes(call, home):
+    """A name that is not UTF-8 is used as it is, and escaped where it is answered, be the file there or not."""
+    path = home / f"{BYTE}.pem"
+    made = call("ipvm", "key", "new", path, "--json")
+    missing = call("ipvm-submit", f"{BYTE}.json", "--json")
+
+    assert made.code == 0
+    assert path.exists()
+    assert made.json["file"] == f"{home}/\\udce9.pem"
+    assert missing.code == 2
+    assert missing.json["error"]["message"] == "cannot read \\udce9.json: No such file or directory"
 
 
 @pytest.mark.parametrize("arguments", [(), ("run",), ("block",)])

@@ -29,12 +29,41 @@ def test_a_jwt_is_minted_passed_on_and_shown(call, write):
 
 
 def test_what_cannot_be_minted_says_why(call):
-    """A key that is not there, an audience that is no DID, a proof that is no JWT."""
+    """A key that is not there, an audience that older wallets do not know, a proof that is no JWT: bad usage, each."""
     did = call("ipvm", "key", "new", "queue.pem").out.strip()
 
     assert call("ipvm", "ucan", "mint", did, "--key", "none.pem").code == 2
-    assert call("ipvm", "ucan", "mint", "alice", "--key", "queue.pem").code == 3
+    assert call("ipvm", "ucan", "mint", f"{did}#key", "--key", "queue.pem").code == 2
     assert "cannot read" in call("ipvm", "ucan", "mint", did, "--key", "queue.pem", "--proof", "none.jwt").err
+
+
+@pytest.mark.parametrize("who", [["alice"], ["DID", "--queue", "foo"]])
+def test_a_jwt_is_minted_for_dids_alone(call, who):
+    """Whom it is for and the queue that it is about are DIDs; for anything else it would be good for nothing."""
+    did = call("ipvm", "key", "new", "queue.pem").out.strip()
+
+    minted = call("ipvm", "ucan", "mint", *(did if each == "DID" else each for each in who), "--key", "queue.pem")
+
+    assert (minted.code, minted.out) == (2, "")
+    assert f"not a DID that can be used here: '{who[-1]}'" in minted.err
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "1e300"])
+def test_a_jwt_ends_some_day(call, days):
+    """A lifetime that no calendar has is bad usage."""
+    did = call("ipvm", "key", "new", "queue.pem").out.strip()
+
+    assert call("ipvm", "ucan", "mint", did, "--key", "queue.pem", "--days", days).code == 2
+
+
+def test_what_is_no_jwt_is_not_brought_to_the_gate(call, write):
+    """A file that holds something else is named, and nobody is asked."""
+    write("job.json", {})
+
+    answer = call("ipvm", "ucan", "exchange", "job.json", "--broker", "redis://127.0.0.1:1/0")
+
+    assert answer.code == 2
+    assert "job.json cannot be exchanged" in answer.err
 
 
 @integration

@@ -100,6 +100,7 @@ def test_an_unknown_key_in_a_file_is_an_error_with_a_suggestion(home):
         ("IPVM_MAX_DEPTH", "1000", "max_depth"),
         ("IPVM_BROKER_URL", "http://:secret@host", "not a broker address"),
         ("IPVM_BROKER_URL", "redis://host:port", "not a broker address"),
+        ("IPVM_BROKER_URL", "redis://host..example", "not a broker address"),
     ],
 )
 def test_a_value_that_cannot_be_used_says_where_it_stands(monkeypatch, name, value, words):
