@@ -194,7 +194,7 @@ class Client:
     def _complete(
         self, workflow: Workflow, folder: Path | None, blocks: Iterable[Block]
     ) -> tuple[Workflow, dict[Link, bytes]]:
-        bound, files = bring_files(workflow, folder or Path())
+        bound, files = bring_files(workflow, folder or Path(), self.settings.max_block_bytes)
         brought = {**files, **{block.cid: block.data for block in blocks}}
         ready = complete(bound, ModuleBook(self._modules, brought, self.blocks))
         return (ready if ready.signature else sign(ready, self.signer)), brought

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import chain
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Protocol
 
 from ipvm_queue.effects import UnknownEffectError, check, is_private
-from ipvm_queue.errors import DocumentError, Fault, MissingBlockError, ModuleError
+from ipvm_queue.errors import DocumentError, Fault, MissingBlockError, ModuleError, UsageError
 from ipvm_queue.ipld import Link
 from ipvm_queue.wasm import PENDING, ModuleInfo, inspect
 from ipvm_queue.workflow import Promise, Task, Workflow, bind, name_functions
@@ -29,10 +30,10 @@ class Modules(Protocol):
         """Return what a module is; raises `MissingBlockError` or `ModuleError`."""
 
 
-def bring_files(workflow: Workflow, folder: Path) -> tuple[Workflow, dict[Link, bytes]]:
+def bring_files(workflow: Workflow, folder: Path, limit: int) -> tuple[Workflow, dict[Link, bytes]]:
     """Replace every `with: "file:…"` by the CID of that file (relative to `folder`); return the blocks too.
 
-    Raises `DocumentError` for files that cannot be read.
+    Raises `DocumentError` for files that cannot be read, or have more than `limit` bytes.
     """
     named: dict[str, Link] = {}
     blocks: dict[Link, bytes] = {}
@@ -42,15 +43,31 @@ def bring_files(workflow: Workflow, folder: Path) -> tuple[Workflow, dict[Link, 
         if not isinstance(resource, str) or not resource.startswith(_FILE) or resource in named:
             continue
         try:
-            data = (folder / resource.removeprefix(_FILE)).read_bytes()
-        except OSError as error:
-            faults.append(_fault(task, "file", f"cannot read {resource}: {error.strerror}"))
+            data = _read(folder / resource.removeprefix(_FILE), limit)
+        except UsageError as error:
+            faults.append(_fault(task, "file", f"cannot read {resource}: {error.message}", error.hint))
             continue
         named[resource] = Link.of(data)
         blocks[named[resource]] = data
     if faults:
         raise DocumentError(faults)
     return (bind(workflow, named) if named else workflow), blocks
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """Return what is in a file; raises `UsageError` that says why it cannot be a block."""
+    try:
+        if not S_ISREG(path.stat().st_mode):  # a device or a pipe may have no end, or nobody who writes to it
+            raise UsageError("no regular file")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise UsageError(str(error.strerror)) from error
+    except ValueError as error:  # what cannot be the name of a file
+        raise UsageError(str(error)) from error
+    if len(data) > limit:
+        raise UsageError(f"larger than {limit} bytes", hint="max_block_bytes is the largest block that is stored")
+    return data
 
 
 def complete(workflow: Workflow, modules: Modules) -> Workflow:

@@ -105,6 +105,31 @@ def test_a_huge_document_is_not_read(call, write):
     assert "larger than 8388608 bytes" in answer.err
 
 
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("missing.wasm", "No such file or directory"),
+        ("large.wasm", "larger than 1000 bytes"),
+        ("/dev/zero", "no regular file"),
+        ("pipe", "no regular file"),
+        (".", "no regular file"),
+        ("a\0b", "embedded null byte"),
+    ],
+)
+def test_a_module_that_cannot_be_a_block_is_a_fault_of_the_document(call, write, monkeypatch, module, why):
+    """A file that a job names and that is too large, endless or no file is not read: a fault, with its place."""
+    monkeypatch.setenv("IPVM_MAX_BLOCK_BYTES", "1000")
+    write("large.wasm", bytes(1001))
+    os.mkfifo("pipe")
+
+    answer = call("ipvm-submit", write("job.json", {"a": job(**{"with": f"file:{module}"})}), "--json", "--plan")
+
+    assert answer.code == 2
+    (fault,) = answer.json["error"]["faults"]
+    assert (fault["code"], fault["path"], fault["line"]) == ("file", "a", 1)
+    assert why in fault["message"]
+
+
 def test_what_could_steer_a_terminal_is_shown_as_text(call, write):
     """Control characters of a document reach no terminal."""
     answer = call("ipvm-submit", write("job.json", {"a": job(**{"\x1b[2J": 1})}))
