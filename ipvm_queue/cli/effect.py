@@ -106,8 +106,10 @@ def show(task: Link, broker: str | None, key: Path | None, *, as_json: bool) -> 
 @effect.command()
 @ACT
 @options.connecting
-@click.option("--done", "outcome", flag_value="done", help="It has happened.")
-@click.option("--not-done", "outcome", flag_value="not-done", help="It has not happened; it may be done again.")
+@click.option("--done", "said", flag_value="done", multiple=True, help="It has happened.")
+@click.option(
+    "--not-done", "said", flag_value="not-done", multiple=True, help="It has not happened; it may be done again."
+)
 @click.option("--value", metavar="JSON", help="What came out of it, in DAG-JSON; with --done. Default: null.")
 @click.option("--reason", default="", help="How you know; kept with the effect.")
 @click.option("--no-resume", is_flag=True, help="Leave the runs that were told of the doubt as they ended.")
@@ -116,7 +118,7 @@ def resolve(
     broker: str | None,
     key: Path | None,
     *,
-    outcome: str | None,
+    said: tuple[str, ...],
     value: str | None,
     reason: str,
     no_resume: bool,
@@ -129,8 +131,9 @@ def resolve(
 
     Example: ipvm effect resolve bafyrei... --not-done
     """
-    if outcome is None:
-        raise UsageError("say what became of it: --done or --not-done")
+    if len(set(said)) != 1:
+        raise UsageError("say what became of it: --done or --not-done, one of them")
+    outcome = said[0]
     if value is not None and outcome != "done":
         raise UsageError("--value goes with --done")
     with options.connected(broker, key) as client:

@@ -180,6 +180,15 @@ def test_a_run_is_cancelled(call, write):
     assert shown.json["error"]["message"] == f"run {run} was cancelled: enough"
 
 
+@pytest.mark.parametrize("words", [(), ("--done", "--not-done"), ("--not-done", "--done")])
+def test_an_effect_is_done_or_not_done(call, words):
+    """Who says neither of an effect in doubt, or both, has said nothing: nobody is asked, and it stays as it is."""
+    answer = call("ipvm", "effect", "resolve", Link.of(b"act"), *words, "--broker", "redis://127.0.0.1:1/0")
+
+    assert answer.code == 2
+    assert "--done or --not-done, one of them" in answer.err
+
+
 @integration
 @on_stack
 def test_a_finished_run_is_resumed_without_running_again(call):
