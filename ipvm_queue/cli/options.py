@@ -34,8 +34,14 @@ key = click.option(
     type=click.Path(path_type=Path),
     help="Your Ed25519 key in PEM; env IPVM_KEY; made at first use.",
 )
-
-
+proofs = click.option(
+    "--proof",
+    "proofs",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A container of delegations that let you in, beside those of IPVM_PROOFS. Repeatable.",
+)
 reveal = click.option("--reveal", is_flag=True, help="Show what is secret too; for its owner, by --key.")
 
 

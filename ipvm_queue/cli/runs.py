@@ -112,17 +112,22 @@ def resume(run_id: str, broker: str | None, key: Path | None, *, as_json: bool) 
 @run.command()
 @RUN
 @options.connecting
+@options.proofs
 @click.option("--reason", default="", help="Why; kept with the run.")
-def cancel(run_id: str, broker: str | None, key: Path | None, reason: str, *, as_json: bool) -> int:
+def cancel(
+    run_id: str, broker: str | None, key: Path | None, proofs: tuple[Path, ...], reason: str, *, as_json: bool
+) -> int:
     """End a run before its time.
 
-    Tasks that have not begun never will.
+    Tasks that have not begun never will. Whoever submitted the run may end it,
+    and whoever holds the queue's own key (--key).
 
     Example: ipvm run cancel 1f3a --reason "wrong input"
     """
     from ipvm_queue.cli.results import attach
 
-    with options.connected(broker, key, workers=True) as client:  # the gate judges it
+    with options.connected(broker, key, workers=True, proofs=proofs) as client:  # the gate judges it
+        client.counter.meet({client.signer.did})  # the queue itself needs no proof
         found = attach(client, run_id)
         found.cancel(reason)
         return _stands(found, as_json=as_json)

@@ -29,14 +29,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Add a block, or all blocks of a CAR, that the job needs. Repeatable.",
 )
-@click.option(
-    "--proof",
-    "proofs",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A container of delegations that let you in, beside those of IPVM_PROOFS. Repeatable.",
-)
+@options.proofs
 @click.option(
     "--receipts",
     "bundles",

@@ -212,6 +212,20 @@ def test_nothing_of_a_refused_job_is_enqueued(idle, call, write):
     assert call("ipvm", "run", "list", "--broker", idle, "--json").json == before
 
 
+def test_a_run_is_ended_by_who_submitted_it_and_by_the_queue(idle, call, monkeypatch):
+    """`ipvm run cancel --proof` takes what `ipvm-submit --proof` does; with the queue's own key it needs no proof."""
+    own, other = (call("ipvm-submit", PIPELINE, "--no-wait", "--broker", idle).out.strip() for _ in range(2))
+    proofs, queue = os.environ["IPVM_PROOFS"], os.environ["IPVM_QUEUE_KEY"]
+    monkeypatch.setenv("IPVM_PROOFS", "none.ucan")
+    monkeypatch.setenv("IPVM_SINGLE_OWNER", "false")
+    cancel = ("ipvm", "run", "cancel", "--broker", idle)
+
+    refused = call(*cancel, own)
+    assert (refused.code, "--proof FILE" in refused.err) == (3, True)
+    assert call(*cancel, own, "--proof", proofs).out == f"{own}  cancelled\n"
+    assert call(*cancel, other, "--key", queue).out == f"{other}  cancelled\n"
+
+
 @pytest.mark.usefixtures("up")
 def test_blocks_come_along(call):
     """A job that names its modules by CID runs with the blocks that --block adds."""
