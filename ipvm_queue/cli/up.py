@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ipvm_queue.embedded import Embedded
     from ipvm_queue.embedded.group import Group
     from ipvm_queue.queue import Agents
+    from ipvm_queue.settings import Settings
 
 
 @click.command()
@@ -44,24 +45,23 @@ def up(port: int | None, *, flower: bool | None, as_json: bool) -> None:
     if settings.broker_url is not None:
         source = settings.source("broker_url")
         say(f"other commands use {settings.shown('broker_url')} ({source}), and will not find this stack")
+    number = choose_port(port) if (is_installed() if flower is None else flower) else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as held:
         try:
             stack = held.enter_context(Embedded.join(settings))
             shown = None
-            address = None
-            if is_installed() if flower is None else flower:
-                number = port or choose_port()
+            if number is not None:
                 shown = start(stack.broker_url, settings.queue, stack.directory, stack.logs, number)
                 held.callback(shown.stop, 1.0)
-                address = f"http://127.0.0.1:{number}"
-            _tell(stack, address, establish(settings), as_json=as_json)
+            address = None if number is None else f"http://127.0.0.1:{number}"
+            _tell(stack, settings, address, establish(settings), as_json=as_json)
             _stay(stack, shown)
         except KeyboardInterrupt:
             say("\nstopping")
 
 
-def _tell(stack: Embedded, flower: str | None, agents: Agents, *, as_json: bool) -> None:
+def _tell(stack: Embedded, settings: Settings, flower: str | None, agents: Agents, *, as_json: bool) -> None:
     if as_json:
         answer({"broker_url": stack.broker_url, "flower": flower, "logs": str(stack.logs), **agents._asdict()})
         sys.stdout.flush()
@@ -71,7 +71,10 @@ def _tell(stack: Embedded, flower: str | None, agents: Agents, *, as_json: bool)
     line(f"logs     {stack.logs}")
     for name, did in agents._asdict().items():
         line(f"{name:8} {did}")
-    say("submit with: ipvm-submit job.json (it finds this stack by itself)")
+    if settings.broker_url is None:
+        say("submit with: ipvm-submit job.json (it finds this stack by itself)")
+    else:
+        say(f"submit with: ipvm-submit --broker {stack.broker_url} job.json")
     say(f"another program: IPVM_BROKER_URL={stack.broker_url}")
     say("stop with Ctrl-C")
 

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.embedded.group import Group
+from ipvm_queue.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,13 +37,26 @@ def start(broker_url: str, queue: str, directory: Path, logs: Path, port: int) -
     )
 
 
-def choose_port() -> int:
-    """Return Flower's usual port, or a free one where it is taken."""
-    for port in (PORT, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no port is free")
+def choose_port(wanted: int | None = None) -> int:
+    """Return the port that is wanted; without one Flower's usual port, or a free one where that is taken.
+
+    Raises `UsageError` where the port that is wanted is not to be had.
+    """
+    if wanted is not None:
+        return _bound(wanted)
+    try:
+        return _bound(PORT)
+    except UsageError:
+        return _bound(0)
+
+
+def _bound(port: int) -> int:
+    """Return a port that can be listened on, a free one for 0; raises `UsageError`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Flower does: old connections may linger
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            message = f"Flower cannot have the port {port}: {error.strerror}"
+            raise UsageError(message, hint="name another with --port, or none: a free one is found") from error
+        return int(probe.getsockname()[1])
