@@ -8,6 +8,7 @@ file are relative to that file.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,6 +26,12 @@ FILE_NAME: Final = "ipvm.toml"
 FOREVER: Final = "forever"
 _DAY: Final = 24 * 60 * 60.0
 _MIB: Final = 1024 * 1024
+_NAME: Final = "[A-Za-z0-9_.-]{1,64}"
+_ROLES: Final = ("submitter", "door", "gate", "operator")
+_COMPOSE: Final = ("keys", "broker_port", "flower_port", "prometheus_port")
+_SCALE: Final = ("wasm_processes", "wasm_memory", "effect_processes")
+# What is no setting and is read all the same: by scripts/acl, by compose/compose.yaml, by the commands themselves.
+_ELSEWHERE: Final = (*(f"{role}_password" for role in _ROLES), *_COMPOSE, *_SCALE, "config", "debug")
 
 
 def _lifetime(value: object) -> object:
@@ -58,8 +65,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    broker_url: str | None = Field(None, repr=False, description="Redis or Valkey; none: a stack of one's own")
-    queue: str = Field("default", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="names the keys on the broker")
+    broker_url: str | None = Field(None, repr=False, description="Redis or Valkey; without one: a stack of one's own")
+    queue: str = Field("default", pattern=f"^{_NAME}$", description="names the keys on the broker")
     key: FullPath = Field(default_factory=lambda: _data() / "keys" / "user.pem", description="the user's Ed25519 key")
     worker_key: FullPath = Field(
         default_factory=lambda: _data() / "keys" / "worker.pem", description="the key that signs receipts"
@@ -103,7 +110,8 @@ class Settings(BaseSettings):
     block_ttl: Lifetime = Field(None, description="how long blocks are kept")
     neighbours: str = Field(
         "",
-        pattern=r"^[A-Za-z0-9_., -]{0,1024}$",
+        pattern=f"^({_NAME}( *, *{_NAME})*)?$",
+        max_length=1024,
         description="queues on the same broker whose receipts the gate fetches when they are awaited here: NAME,NAME",
     )
     job_ttl: float = Field(7 * _DAY, gt=0, description="how long after its submission a job may run")
@@ -150,6 +158,7 @@ class Settings(BaseSettings):
             parts = urlsplit(url)
             host = (parts.hostname or "").encode("idna")
             usable = parts.scheme in ("redis", "rediss") and bool(host) and parts.port != 0
+            usable = usable and re.fullmatch("(/[0-9]{0,9})?", parts.path) is not None
         except ValueError:
             usable = False
         if not usable:
@@ -242,9 +251,9 @@ def _usage_error(error: ValidationError, flags: dict[str, Any]) -> UsageError:
     if fault["type"] == "extra_forbidden":
         return UsageError(f"there is no setting {name!r}", hint=_suggest(name, None))
     where = _source(name, flags, read_files())
-    reason = fault["msg"].removeprefix("Value error, ").lower()
+    reason = fault["msg"].removeprefix("Value error, ")
     shown = "" if name == "broker_url" else f" ({str(fault['input'])[:80]!r})"
-    return UsageError(f"{name}{shown}, from {where}: {reason}", setting=name)
+    return UsageError(f"{name}{shown}, from {where}: {reason[:1].lower()}{reason[1:]}", setting=name)
 
 
 def _suggest(name: str, otherwise: str | None) -> str | None:
@@ -254,7 +263,7 @@ def _suggest(name: str, otherwise: str | None) -> str | None:
 
 def unknown_variables() -> dict[str, str | None]:
     """Return the `IPVM_*` variables that mean nothing, each with the setting that it is close to."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE, PREFIX + "PROOFS"}
+    known = {PREFIX + name.upper() for name in (*Settings.model_fields, *_ELSEWHERE)}
     strange = [name for name in os.environ if name.startswith(PREFIX) and name not in known]
     return {name: next(iter(get_close_matches(name, known, n=1)), None) for name in strange}
 

@@ -71,6 +71,8 @@ def _examine(settings: Settings, broker: str | None, key: Path | None) -> Iterat
     yield _key(settings)
     yield _directory("data_dir", settings.data_dir)
     yield _directory("cache_dir", settings.cache_dir)
+    if settings.effects_config is not None:
+        yield _effects(settings.effects_config)
     try:
         with options.connected(broker, key) as client:
             yield from _broker(client)
@@ -95,6 +97,16 @@ def _directory(name: str, path: Path) -> Finding:
     if existing.is_dir() and os.access(existing, os.W_OK):
         return Finding("ok", name, str(path))
     return Finding("fail", name, f"{path} cannot be written", f"set {name} to a directory of your own")
+
+
+def _effects(path: Path) -> Finding:
+    from ipvm_queue.effects.config import EffectsConfig
+
+    try:
+        EffectsConfig(path)
+    except IpvmError as error:
+        return Finding("fail", "effects_config", f"{error.message}: no effect that reads it can be done", error.hint)
+    return Finding("ok", "effects_config", str(path))
 
 
 def _broker(client: Client) -> Iterator[Finding]:

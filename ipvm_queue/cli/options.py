@@ -26,7 +26,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one DAG-JS
 broker = click.option(
     "--broker",
     metavar="URL",
-    help="Redis or Valkey, as redis://HOST:PORT/DB; env IPVM_BROKER_URL; none: a stack of one's own.",
+    help="Redis or Valkey, as redis://HOST:PORT/DB; env IPVM_BROKER_URL; without one: a stack of one's own.",
 )
 key = click.option(
     "--key",

@@ -359,6 +359,34 @@ def test_the_doctor_masks_passwords_and_says_what_is_wrong(call):
     assert "secret" not in answer.out + answer.err
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot read {path}: No such file or directory"),
+        ("[dns", "{path} is not TOML"),
+        ("[dns]\nbogus = 1", "{path}: [dns] has no 'bogus'"),
+        ("[http]\ntimeout = 5", None),
+    ],
+)
+def test_the_doctor_reads_what_effects_are_told(call, write, monkeypatch, tmp_path, content, said):
+    """The file that `effects_config` names is read as a worker reads it, and what is wrong with it fails."""
+    path = tmp_path / "work" / "effects.toml" if content is None else write("effects.toml", content)
+    monkeypatch.setenv("IPVM_EFFECTS_CONFIG", str(path))
+
+    answer = call("ipvm", "doctor", "--json", "--broker", "redis://127.0.0.1:1/0")
+
+    (check,) = [each for each in answer.json["checks"] if each["check"] == "effects_config"]
+    assert check["level"] == ("ok" if said is None else "fail")
+    assert check["message"].startswith((said or "{path}").format(path=path))
+
+
+def test_the_doctor_knows_the_variables_of_the_documentation(call, monkeypatch):
+    """The passwords that an operator exports are no misspelt settings."""
+    monkeypatch.setenv("IPVM_GATE_PASSWORD", "x" * 16)
+
+    assert "environment" not in call("ipvm", "doctor", "--broker", "redis://127.0.0.1:1/0").out
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
 def test_a_shell_is_taught_to_complete(call, shell):
     """The completion scripts name both commands."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from ipvm_queue.errors import UsageError
 from ipvm_queue.settings import Settings, mask, unknown_variables
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +106,11 @@ def test_an_unknown_key_in_a_file_is_an_error_with_a_suggestion(home):
         ("IPVM_BROKER_URL", "http://:secret@host", "not a broker address"),
         ("IPVM_BROKER_URL", "redis://host:port", "not a broker address"),
         ("IPVM_BROKER_URL", "redis://host..example", "not a broker address"),
+        ("IPVM_BROKER_URL", "redis://host/abc", "not a broker address"),
+        ("IPVM_BROKER_URL", "redis://host/0/1", "not a broker address"),
+        ("IPVM_NEIGHBOURS", "a,,b", "neighbours"),
+        ("IPVM_NEIGHBOURS", "a,b c", "neighbours"),
+        ("IPVM_QUEUE", "a b", r"queue .*: string should match pattern '\^\[A-Za-z0-9_\.-\]"),
     ],
 )
 def test_a_value_that_cannot_be_used_says_where_it_stands(monkeypatch, name, value, words):
@@ -161,3 +171,20 @@ def test_variables_that_mean_nothing_are_found(monkeypatch):
     monkeypatch.setenv("IPVM_BROKER", "redis://host")
 
     assert unknown_variables()["IPVM_BROKER"] == "IPVM_BROKER_URL"
+
+
+def test_variables_of_a_deployment_mean_something(monkeypatch):
+    """What the scripts and containers of a deployment read is not reported, though it is no setting."""
+    files = [ROOT / "scripts" / "acl", *(ROOT / "compose").glob("*.yaml"), ROOT / "docs" / "operate.md"]
+    named = {name for file in files for name in re.findall(r"IPVM_[A-Z_]*[A-Z]", file.read_text())}
+    for name in named:
+        monkeypatch.setenv(name, "x")
+
+    assert "IPVM_GATE_PASSWORD" in named
+    assert named & unknown_variables().keys() == set()
+
+
+def test_neighbours_are_names_of_queues():
+    """Several are divided by commas, with or without a space; none at all are named by nothing."""
+    assert Settings(neighbours="images, mail.out,b").neighbours == "images, mail.out,b"
+    assert Settings(neighbours="").neighbours == ""
