@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from ipvm_queue.errors import DocumentError, LimitError, UsageError
+from ipvm_queue.errors import DocumentError, Fault, LimitError, UsageError
 from ipvm_queue.ipld import Block, CarLimits, read_car
 from ipvm_queue.workflow import DocumentLimits, place, read
 
@@ -57,7 +57,8 @@ def named(document: Document) -> Iterator[None]:
 def _bytes(job: str, limit: int) -> bytes:
     data = sys.stdin.buffer.read(limit + 1) if job == "-" else read_file(Path(job), limit + 1)
     if len(data) > limit:
-        raise LimitError(f"{job} is larger than {limit} bytes", hint="put large values into blocks and link to them")
+        hint = "put large values into blocks and link to them"
+        raise DocumentError([Fault("too-large", f"{job} is larger than {limit} bytes", hint=hint)], name=job)
     return data
 
 

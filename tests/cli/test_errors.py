@@ -99,10 +99,10 @@ def test_bad_documents_end_with_two(call, write, content, code):
 
 def test_a_huge_document_is_not_read(call, write):
     """A document of 50 MB is refused by its size."""
-    answer = call("ipvm-submit", write("job.json", b" " * 50_000_000))
+    answer = call("ipvm-submit", write("job.json", b" " * 50_000_000).name)
 
     assert answer.code == 2
-    assert "larger than 8388608 bytes" in answer.err
+    assert answer.err.startswith("error[too-large]: job.json is larger than 8388608 bytes\n")
 
 
 @pytest.mark.parametrize(

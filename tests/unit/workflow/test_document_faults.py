@@ -1,14 +1,17 @@
 """Bad documents: each fault with its code, its path and its place in the text."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from documents import MODULE, effect, faults_of, only_fault, wasm
 
-from ipvm_queue.errors import DocumentError, Fault
+from ipvm_queue.errors import DocumentError, Fault, MissingBlockError, ModuleError
 from ipvm_queue.ipld import encode
 from ipvm_queue.workflow import DocumentLimits, place, read
 
+ROOT = Path(__file__).resolve().parents[3]
 ONE_FAULT = {
     "unknown-field": ({"a": wasm(wth=1)}, "a.wth"),
     "unknown-field in the header": ({"header": {"nonse": "x"}, "jobs": {"a": wasm()}}, "header.nonse"),
@@ -238,3 +241,16 @@ def test_faults_found_later_get_their_place():
         ["  },", '  "odd \\"label\\"": {'],
     ]
     assert place(placed, encode({"jobs": {}})) is placed
+
+
+def test_every_code_is_documented():
+    """The table of docs/job.md has each code that a document is refused with."""
+    _, _, table = (ROOT / "docs" / "job.md").read_text().partition("## What is refused")
+    told = {code for row in re.findall(r"(?m)^\| (`.*?`) \|", table) for code in re.findall(r"`([a-z-]+)`", row)}
+    room = ROOT / "ipvm_queue"
+    sources = [room / "submission.py", room / "plan" / "compiler.py", *(room / "workflow").glob("*.py")]
+    said = r'(?:Fault|Unfit|fault|add|refuse)\(\s*(?:task, )?"([a-z-]+)"'
+    given = {code for source in sources for code in re.findall(said, source.read_text())}
+
+    assert len(given) > 30
+    assert (given | {ModuleError.code, MissingBlockError.code}) - told == set()
