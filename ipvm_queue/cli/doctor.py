@@ -68,11 +68,14 @@ def _examine(settings: Settings, broker: str | None, key: Path | None) -> Iterat
 
     for name, meant in unknown_variables().items():
         yield Finding("warn", "environment", f"{name} means nothing here", f"did you mean {meant}?" if meant else None)
-    yield _key(settings)
+    mine = _key(settings)
+    yield mine
     yield _directory("data_dir", settings.data_dir)
     yield _directory("cache_dir", settings.cache_dir)
     if settings.effects_config is not None:
         yield _effects(settings.effects_config)
+    if mine.level == "fail":
+        return  # nobody is asked without a key
     try:
         with options.connected(broker, key) as client:
             yield from _broker(client)
@@ -88,8 +91,9 @@ def _key(settings: Settings) -> Finding:
     try:
         return Finding("ok", "key", load_signer(settings.key).did)
     except IpvmError as error:
-        level = "fail" if settings.key.exists() else "warn"
-        return Finding(level, "key", error.message, error.hint if level == "fail" else "it is made at first use")
+        if settings.key.exists() or settings.source("key") != "default":
+            return Finding("fail", "key", error.message, error.hint)
+        return Finding("warn", "key", error.message, "it is made at first use")
 
 
 def _directory(name: str, path: Path) -> Finding:

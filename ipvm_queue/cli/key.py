@@ -31,7 +31,7 @@ def key() -> None:
 def new(file: Path | None, suite: str, *, as_json: bool) -> None:
     """Make a new key, and print its DID.
 
-    A key that is there already stays.
+    A file that is there already stays, and no key is made.
 
     Example: ipvm key new ~/keys/laptop.pem
     """
@@ -41,7 +41,7 @@ def new(file: Path | None, suite: str, *, as_json: bool) -> None:
     try:
         signer = save_signer(Signer.generate(suite), path)
     except FileExistsError:
-        raise KeyFileError(f"there is a key in {path} already", hint="name another file") from None
+        raise KeyFileError(f"{path} is there already", hint="name another file") from None
     except OSError as error:
         raise KeyFileError(f"cannot write the key {path}: {error.strerror}") from error
     _show(signer.did, path, as_json=as_json)

@@ -32,7 +32,7 @@ key = click.option(
     "--key",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Your Ed25519 key in PEM; env IPVM_KEY; made at first use.",
+    help="Your Ed25519 key in PEM; env IPVM_KEY. The default one is made at first use.",
 )
 proofs = click.option(
     "--proof",

@@ -34,7 +34,7 @@ def load_signer(path: Path, *, create: bool = False) -> Signer:
     except FileNotFoundError as error:
         if create:
             return _create(path)
-        raise KeyFileError(f"there is no key {path}", hint="make one with: ipvm key new") from error
+        raise KeyFileError(f"there is no key {path}", hint=f"make one with: ipvm key new {path}") from error
     except OSError as error:
         raise KeyFileError(f"cannot read the key {path}: {error.strerror}") from error
     if exposed:

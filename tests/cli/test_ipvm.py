@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -36,15 +37,28 @@ def test_a_key_is_made_shown_and_listed(call, home):
     assert call("ipvm", "key", "list", "--json").json == {"keys": [{"name": "user", "did": did, "file": str(path)}]}
 
 
-def test_a_key_is_never_overwritten(call):
-    """A second `ipvm key new` is refused and the first key stays."""
+def test_a_key_is_never_overwritten(call, tmp_path):
+    """A second `ipvm key new` is refused and the first key stays; so is one in the place of a directory."""
     first = call("ipvm", "key", "new", "mine.pem")
 
     again = call("ipvm", "key", "new", "mine.pem")
 
     assert again.code == 2
-    assert "there is a key in mine.pem already" in again.err
+    assert "mine.pem is there already" in again.err
+    assert f"{tmp_path} is there already" in call("ipvm", "key", "new", tmp_path).err
     assert call("ipvm", "key", "show", "mine.pem").out == first.out
+
+
+def test_a_key_that_is_named_is_made_by_the_command_that_the_hint_names(call):
+    """Only the default key is made at first use; the hint makes the one that was asked for."""
+    asked = ("ipvm", "run", "list", "--key", "nope.pem", "--broker", "redis://127.0.0.1:1/0")
+    (command,) = re.findall("hint: make one with: (.*)", call(*asked).err)
+
+    doctor = call("ipvm", "doctor", "--key", "nope.pem")
+
+    assert (doctor.code, "FAILED  key: there is no key" in doctor.out) == (1, True)
+    assert call(*command.split()).code == 0
+    assert call(*asked).code == 6
 
 
 def test_a_key_that_others_can_read_is_refused(call, tmp_path):

@@ -104,7 +104,7 @@ def test_a_missing_key_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="no key") as caught:
         load_signer(tmp_path / "key.pem")
 
-    assert caught.value.hint == "make one with: ipvm key new"
+    assert caught.value.hint == f"make one with: ipvm key new {tmp_path / 'key.pem'}"
 
 
 def pem_of(key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed448.Ed448PrivateKey) -> bytes:
