@@ -210,6 +210,10 @@ class Client:
         """Return the runs opened last, newest first."""
         return [summarise(header) for header in self._runs.recent(limit)]
 
+    def runs_beginning(self, start: str, limit: int = 100) -> list[str]:
+        """Return the ids of the runs that begin with `start`, newest first."""
+        return self._runs.beginning(start, limit)
+
     def bundle(self, receipts: Iterable[Link], run: str | None = None) -> bytes:
         """Return receipts with all that it takes to verify them offline (`queue.bundle.verify`), as a container.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ipvm_queue.cli.answer import answer, brief, is_json, line
+from ipvm_queue.cli.receipt import find
 from ipvm_queue.cli.results import HIDDEN, attach
 from ipvm_queue.cli.words import one_line, plural, say
 from ipvm_queue.effects import is_private, safety_of, uses
@@ -67,7 +68,7 @@ def load(path: Path) -> bytes:
 
 def collect(client: Client, cids: Sequence[Link], run: str | None) -> tuple[bytes, list[Link]]:
     """Return a bundle and the receipts that it is of; without `cids` those of a run that no other task takes in."""
-    links = [_receipt(client, cid) for cid in cids]
+    links = [find(client, cid).link for cid in cids]
     found = None if run is None else attach(client, run)
     if found is not None and not links:
         last = {node.label for node in found.plan.steps.values() if not node.targets}
@@ -99,11 +100,6 @@ def put(data: bytes, links: Sequence[Link], output: Path | None, *, as_json: boo
         answer({"receipts": [*links], "file": str(output), "size": len(data)})
     else:
         say(f"{plural(len(links), 'receipt')}, {plural(len(data), 'byte')}: ipvm receipt verify {output}")
-
-
-def _receipt(client: Client, cid: Link) -> Link:
-    (entry,) = client.receipts.of_tasks([cid])
-    return cid if entry is None else entry.receipt
 
 
 def _invocation(text: str) -> bytes | Link:

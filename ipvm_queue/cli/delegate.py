@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _DAY: Final = 24 * 60 * 60
 _DAYS: Final = 90
 _LAST: Final = 2**53 - 1  # beyond it not everybody counts the same
+_POLICY: Final = '[["==", ".fun", "resize"]]'  # of the arguments: what is asked for, --command says
 _PRESETS: Final = {"push": "/queue/push", "pop": "/queue/pop", "sign": "/ucan/proxy/sign", "run": "/"}
 
 
@@ -176,9 +177,9 @@ def _policy(text: str) -> list[Value]:
     try:
         found = from_json(text)
     except CodecError as error:
-        raise UsageError(f"--policy is no JSON: {error.message}", hint='[["==", ".cmd", "/wasm/run"]]') from error
+        raise UsageError(f"--policy is no JSON: {error.message}", hint=_POLICY) from error
     if not isinstance(found, list):
-        raise UsageError("--policy is a list of statements", hint='[["==", ".cmd", "/wasm/run"]]')
+        raise UsageError("--policy is a list of statements", hint=_POLICY)
     return found
 
 

@@ -103,5 +103,5 @@ def _ours(error: IpvmError | click.ClickException) -> IpvmError:
     if isinstance(error, IpvmError):
         return error
     context = getattr(error, "ctx", None)
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".").replace("\n\t", " ")  # click lists what may be chosen, a line each
     return UsageError(message[:1].lower() + message[1:], hint=f"{context.command_path} --help" if context else None)

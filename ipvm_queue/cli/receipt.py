@@ -139,11 +139,22 @@ def _verify_stored(cid: Link, broker: str | None, key: Path | None, rerun: str |
 
 
 def find(client: Client, cid: Link) -> Receipt:
-    """Return a receipt by its own CID or its Task's, its signature verified; raises `CodecError`."""
+    """Return a receipt by its own CID or its Task's, its signature verified.
+
+    Raises `MissingBlockError` where there is none, `CodecError` for something else.
+    """
+    from ipvm_queue.errors import CodecError, MissingBlockError
     from ipvm_queue.ucan import read
 
     (entry,) = client.receipts.of_tasks([cid])
-    return read(client.blocks.get(cid if entry is None else entry.receipt))
+    try:
+        return read(client.blocks.get(cid if entry is None else entry.receipt))
+    except MissingBlockError as error:
+        raise MissingBlockError(
+            f"no receipt is known under {cid}", hint="ipvm run show RUN lists those of a run", cid=str(cid)
+        ) from error
+    except CodecError as error:
+        raise CodecError(f"{cid} is no valid receipt: {error.message}", hint=error.hint) from error
 
 
 def result(client: Client, found: Receipt) -> Value:

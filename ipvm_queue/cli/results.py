@@ -9,7 +9,7 @@ from ipvm_queue.cli.answer import answer, brief, is_json, line
 from ipvm_queue.cli.exits import IN_DOUBT, INTERRUPTED, OK, RUN_FAILED, InterruptedByUserError, failure
 from ipvm_queue.cli.progress import follow
 from ipvm_queue.embedded import log_of
-from ipvm_queue.errors import InDoubtError, IpvmError, UnavailableError, WaitTimeoutError
+from ipvm_queue.errors import InDoubtError, IpvmError, UnavailableError, UsageError, WaitTimeoutError
 from ipvm_queue.ucan.secret import VEIL
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_LINES: Final = 20
 HIDDEN: Final = "(secret)"
+_MAX_NAMED: Final = 5
 _BAD: Final = ("error", "in-doubt")
 _CODES: Final = {"ok": OK, "in-doubt": IN_DOUBT, "running": OK}
 
@@ -194,6 +195,13 @@ def _seen(result: TaskResult) -> Any:
 
 
 def attach(client: Client, run: str) -> Run:
-    """Return a run by its id, or by the beginning of one that is clear; raises `UsageError` for one not known."""
-    matches = [each.id for each in client.runs() if each.id.startswith(run)]
-    return client.run(matches[0] if len(matches) == 1 else run)
+    """Return a run by its id, or by the beginning of one that is clear; raises `UsageError` for one that is not."""
+    try:
+        return client.run(run)
+    except UsageError:
+        matches = client.runs_beginning(run, _MAX_NAMED)
+        if not matches:
+            raise
+    if len(matches) > 1:
+        raise UsageError(f"several runs begin with {run!r}", hint=f"say more of it, as in {', '.join(matches)}")
+    return client.run(matches[0])

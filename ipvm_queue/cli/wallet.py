@@ -86,5 +86,5 @@ def _read(source: str) -> str:
     try:
         with click.open_file(source, encoding="ascii", errors="replace") as file:
             return str(file.read(_MAX_BYTES + 1)).strip()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the JWT {source[:80]}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read the JWT {source[:80]}: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -23,12 +24,13 @@ def say(text: str) -> None:
 
 def error(fault: IpvmError) -> None:
     """Print an error: what is wrong, where, and what to do."""
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     for line in render(fault):
-        click.echo(line, err=True)
+        click.echo(line, err=True, color=False if plain else None)
 
 
 def render(fault: IpvmError) -> list[str]:
-    """Return the lines of an error; colours are dropped by whoever prints them where there is no terminal."""
+    """Return the lines of an error; colours are dropped by whoever prints them where they are not wanted."""
     if not isinstance(fault, DocumentError):
         return _block(fault.code, fault.message, None, None, fault.hint)
     lines: list[str] = []

@@ -42,9 +42,7 @@ def image_of(uri: str) -> Image:
         return Image(Link.parse(uri), None)
     found = _BY_CID.fullmatch(uri)
     if found is None:
-        raise CodecError(
-            f"{uri[:80]!r} names no image", hint="docker:CID, oci:CID, ipfs://CID or docker://NAME@sha256:…"
-        )
+        raise CodecError("docker:CID, oci:CID, ipfs://CID or docker://NAME@sha256:… is expected")
     return Image(Link.parse(found["cid"]), None)
 
 

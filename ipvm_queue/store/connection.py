@@ -132,6 +132,8 @@ def _translated(error: RedisError, url: str) -> UnavailableError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, AuthenticationError | NoPermissionError):
         hint = "check the URL's user and password"
+        if isinstance(error, NoPermissionError):
+            hint = "user and password are right, the role is not: docs/operate.md says what each may"
         return UnavailableError(f"the broker at {url} does not let us in: {reason}", hint=hint, refused=True)
     if isinstance(error, OutOfMemoryError):
         return UnavailableError(f"the broker at {url} is out of memory", hint="raise its maxmemory")

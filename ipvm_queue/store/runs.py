@@ -8,6 +8,7 @@ repeated.
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.errors import UnavailableError, UsageError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ipvm_queue.store.transitions import Ask, Attestation, NewRun, Settlement
 
 _BATCH: Final = 1000
+_PAGE: Final = 1000  # ids that are looked through at once
 _LAPSE_POINTS: Final = 1
 CRASH_POINTS: Final = 3
 DEATH_LIMIT: Final = 6  # two crashes, or six deaths of workers that somebody else killed
@@ -279,6 +281,21 @@ class RedisRuns:
             with suppress(UsageError):  # its lifetime is over
                 found.append(self.header(name.decode()))
         return found
+
+    def beginning(self, start: str, limit: int) -> list[str]:
+        """Return the ids of at most `limit` runs that begin with `start`, newest first."""
+        begin_so = (name for name in self._names() if name.startswith(start))
+        known = (name for name in begin_so if self._redis.hget(self._keys.run(name), "state"))  # others have lapsed
+        return list(islice(known, limit))
+
+    def _names(self) -> Iterator[str]:
+        """Yield the ids of all runs that are remembered, newest first, each once."""
+        seen: set[bytes] = set()
+        first = 0
+        while names := self._redis.zrevrange(self._keys.runs, first, first + _PAGE - 1):
+            yield from (name.decode() for name in names if name not in seen)
+            seen = set(names)  # a run that is opened meanwhile moves those after it
+            first += _PAGE
 
     def records(self, run: str, nodes: Sequence[int]) -> list[Record | None]:
         """Return the records of nodes, None for those that have not settled."""

@@ -116,6 +116,16 @@ def test_what_cannot_be_delegated_is_refused(delegate, keys, options, message):
     assert not (keys / "out.ucan").exists()
 
 
+@pytest.mark.parametrize("given", ["{", "{}"])
+def test_the_policy_that_is_suggested_lets_something_be_done(delegate, keys, given):
+    """The hint is a policy that `ipvm delegate` takes, and that holds of a call of the function that it names."""
+    hint = delegate("service", U, "--command", "/wasm/run", "--policy", given).json["error"]["hint"]
+
+    assert delegate("service", U, "--command", "/wasm/run", "--policy", hint).code == 0
+    (made,) = proofs(keys).delegations
+    assert made.pol.judge({"fun": "resize", "mod": "x", "args": []}, Meter(promises=False)) is True
+
+
 def test_what_one_has_lost_cannot_be_passed_on(delegate, keys):
     """A proof that is over is complained of, and not worked around."""
     lost = Delegation.issue(Q, S.did, Q.did, "/queue/push", expiration=1000)

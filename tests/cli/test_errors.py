@@ -7,7 +7,8 @@ import subprocess
 
 import click
 import pytest
-from commands import BIN, PIPELINE
+from commands import BIN, PIPELINE, on_terminal
+from stack import Stack
 
 from ipvm_queue.cli import exits
 from ipvm_queue.cli.answer import answer
@@ -241,6 +242,36 @@ def test_a_broker_that_is_away_ends_with_six(call):
     assert "127.0.0.1:1" in answer.err
     assert "hint: " in answer.err
     assert "secret" not in answer.err + answer.out
+
+
+@pytest.mark.integration
+def test_a_role_that_may_not_is_no_wrong_password(call, tmp_path):
+    """Who is let in and may not do this is told to use another role, and not to look at the password."""
+    stack = Stack(tmp_path / "broker")
+    try:
+        stack.start_valkey(gate=False)
+        stack.redis.execute_command("ACL", "SETUSER", "some", "on", ">one", "~*", "+@all", "-set")
+        put = ("ipvm", "block", "put", PIPELINE, "--broker")
+        role = call(*put, f"redis://some:one@127.0.0.1:{stack.port}/0")
+        password = call(*put, f"redis://some:two@127.0.0.1:{stack.port}/0")
+    finally:
+        stack.stop()
+
+    assert (role.code, password.code) == (6, 6)
+    assert "hint: user and password are right, the role is not" in role.err
+    assert "hint: check the URL's user and password" in password.err
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_an_error_is_coloured_where_it_is_wanted(variables, coloured):
+    """On a terminal, but for NO_COLOR and for a terminal that has no colours."""
+    _, shown = on_terminal([BIN / "ipvm-submit", "missing.json"], **variables)
+
+    assert b"cannot read missing.json" in shown
+    assert (b"\x1b[" in shown) is coloured
 
 
 def test_a_setting_that_cannot_be_used_says_where_it_stands(call, write):

@@ -20,6 +20,7 @@ from ipvm_queue.crypto import load_signer
 from ipvm_queue.ipld import RAW, Block, Link, decode, encode, read_car, write_car
 from ipvm_queue.ucan import issue
 
+NOTHING = {"type": "wasm/1.0", "with": "file:" + str(ROOT / "examples" / "guests" / "faults.wasm"), "func": "spin"}
 FAULTS = ROOT / "examples" / "guests" / "faults.wasm"
 integration = pytest.mark.integration
 on_stack = pytest.mark.usefixtures("up")
@@ -179,6 +180,29 @@ def test_an_unknown_run_is_an_error(call):
 
 
 @integration
+def test_the_beginning_of_a_run_is_clear_or_said_to_be_not(call, tmp_path, monkeypatch):
+    """A run is found by what its id begins with among all that are known; where several begin so, it is said."""
+    stack = Stack(tmp_path / "broker")
+    try:
+        stack.start_valkey()
+        with stack.client() as client:
+            runs = [client.submit({"a": {**NOTHING, "nonce": str(each)}}).id for each in range(150)]
+        for name, value in stack.environment().items():
+            if name.startswith("IPVM_"):
+                monkeypatch.setenv(name, value)
+        first = next(end for end in range(1, 17) if sum(run.startswith(runs[0][:end]) for run in runs) == 1)
+        found = call("ipvm", "run", "show", runs[0][:first], "--json")
+        several = call("ipvm", "run", "show", "")
+    finally:
+        stack.stop()
+
+    assert found.json["run"] == runs[0]
+    assert several.code == 2
+    assert "several runs begin with ''" in several.err
+    assert runs[-1] in several.err
+
+
+@integration
 @on_stack
 def test_a_run_is_cancelled(call, write):
     """A cancelled run ends, says so and why, and `show` exits with 1."""
@@ -231,6 +255,21 @@ def test_receipts_are_found_by_their_own_cid_and_their_tasks(call):
     assert found["out"] == {"ok": "Boris Mann"}
     assert found["worker"] == task["worker"]
     assert 'ok      "Boris Mann"' in call("ipvm", "receipt", "get", task["receipt"]["/"]).out
+
+
+@integration
+@on_stack
+@pytest.mark.parametrize("command", [("get",), ("verify",), ("export", "-o", "bundle")])
+def test_what_is_no_receipt_is_said_to_be_none(call, command):
+    """A CID that nothing is known under, and that of something else than a receipt."""
+    other = call("ipvm", "block", "put", FAULTS).out.strip()
+
+    unknown = call("ipvm", "receipt", *command, Link.of(b"nobody"))
+    wrong = call("ipvm", "receipt", *command, other)
+
+    assert (unknown.code, "no receipt is known under" in unknown.err) == (2, True)
+    assert "block put" not in unknown.err
+    assert (wrong.code, f"{other} is no valid receipt: " in wrong.err) == (2, True)
 
 
 @integration
@@ -408,6 +447,14 @@ def test_a_shell_is_taught_to_complete(call, shell):
 
     assert "_IPVM_COMPLETE" in script
     assert "_IPVM_SUBMIT_COMPLETE" in script
+
+
+def test_a_shell_that_is_not_named_is_asked_for_on_one_line(call):
+    """What may be chosen is listed after the complaint, with no control characters shown as text."""
+    answer = call("ipvm", "completion")
+
+    assert answer.code == 2
+    assert "Choose from: bash, zsh, fish, powershell\n" in answer.err
 
 
 def test_the_commands_complete():

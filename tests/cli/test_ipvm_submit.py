@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -12,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import BIN, PIPELINE, ROOT
+from commands import BIN, PIPELINE, ROOT, on_terminal
 from processes import processes, wait_until_gone
 from stack import Stack
 
@@ -346,25 +345,21 @@ def busy(pid):
 @pytest.mark.usefixtures("up")
 def test_a_terminal_gets_a_table():
     """On a terminal the progress is a table, drawn in place, with a row a task."""
-    master, slave = pty.openpty()
-    command = subprocess.Popen(
-        [BIN / "ipvm-submit", PIPELINE], stdout=subprocess.PIPE, stderr=slave, env=os.environ | {"TERM": "xterm"}
-    )
-    os.close(slave)
-    shown = b""
-    while True:
-        try:
-            part = os.read(master, 4096)
-        except OSError:
-            break  # the other side is closed
-        shown += part
-    os.close(master)
-    out, _ = command.communicate(timeout=30)
+    out, shown = on_terminal([BIN / "ipvm-submit", PIPELINE])
 
     assert out == b'fullName: "Boris Mann"\ncount: 10\n'
     assert b"fullName" in shown
     assert b"2 of 2 tasks" in shown
     assert b"\x1b[" in shown
+
+
+@pytest.mark.usefixtures("up")
+def test_a_terminal_that_can_nothing_gets_plain_lines():
+    """With TERM=dumb nothing is coloured and nothing redrawn."""
+    _, shown = on_terminal([BIN / "ipvm-submit", PIPELINE], TERM="dumb")
+
+    assert b"2 of 2 tasks" in shown
+    assert b"\x1b" not in shown
 
 
 def test_a_plan_is_printed_and_nothing_enqueued(idle, call):
