@@ -35,8 +35,7 @@ def test_what_cannot_be_minted_says_why(call):
     assert call("ipvm", "ucan", "mint", did, "--key", "none.pem").code == 2
     assert call("ipvm", "ucan", "mint", f"{did}#key", "--key", "queue.pem").code == 2
     nothing = call("ipvm", "ucan", "mint", did, "--key", "queue.pem", "--proof", "none.jwt")
-    assert "cannot read the JWT none.jwt: No such file or directory
-" in nothing.err
+    assert "cannot read the JWT none.jwt: No such file or directory\n" in nothing.err
 
 
 @pytest.mark.parametrize("who", [["alice"], ["DID", "--queue", "foo"]])

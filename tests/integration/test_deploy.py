@@ -118,10 +118,12 @@ def test_commands_run_under_access_control(deployment: Deployment, answer: dict[
     commands = [
         ("run", "list"),
         ("run", "show", run),
+        ("run", "show", run[:8]),
         ("run", "watch", run),
         ("receipt", "verify", receipt),
         ("block", "stat", receipt),
         ("run", "cancel", run),
+        ("run", "cancel", run, "--key", str(deployment.files()["queue_key"])),
     ]
     if role == "operator":
         commands += [("block", "put", str(ROOT / "LICENSE")), ("doctor",), ("memo", "stat"), ("run", "resume", run)]
