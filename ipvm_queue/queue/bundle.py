@@ -278,10 +278,11 @@ class _Reader:
         key = (job.sub, job.iss)
         if key not in self._powers:
             self._powers[key] = Grants(self._members.about(job.sub), *key, self._members.validator)
+        meter = self._members.meter
         for node, args, resolved in _found(case.matches):
             for command, given in ((node.command, args), *self._registry.uses(node.command, args)):
                 try:
-                    self._powers[key].allow(command, given, now=at, revoked=(), promises=not resolved)
+                    self._powers[key].allow(command, given, now=at, revoked=(), promises=not resolved, meter=meter)
                 except UcanError as error:
                     raise Flaw(verdict_of(error), f"{command}: {error.message} ({error.name})") from error
         return f"{job.iss} may have it done"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ipvm_queue.plan import COMMIT
 from ipvm_queue.queue.proofs import Proofs
 from ipvm_queue.ucan import Command, UcanError
+from ipvm_queue.ucan.meter import Meter
 from ipvm_queue.ucan.proof import check_policies
 from ipvm_queue.ucan.window import check_time
 
@@ -26,16 +27,27 @@ class Grants:
         self._user = user
         self._chains: dict[str, list[tuple[Delegation, ...]]] = {}
 
-    def allow(self, command: str, args: Value, *, now: int, revoked: Collection[Link], promises: bool = False) -> bool:
+    def allow(
+        self,
+        command: str,
+        args: Value,
+        *,
+        now: int,
+        revoked: Collection[Link],
+        promises: bool = False,
+        meter: Meter | None = None,
+    ) -> bool:
         """Raise the `UcanError` for a task that may not be; return whether it may be with any other args too.
 
         One chain has to cover the command and have its policies hold for `args`. With `promises`, statements that
-        reach one are left for when it is resolved.
+        reach one are left for when it is resolved. `meter` counts what it costs together with other tasks.
         """
         if command == COMMIT:  # the queue's own step between two parts of a job: it does nothing
             return True
+        meter = meter or Meter()
         refusal: UcanError | None = None
         for chain in self._of(command):
+            meter.spend(len(chain))
             try:
                 for each in chain:
                     check_time(each, now)
@@ -43,7 +55,7 @@ class Grants:
                     continue
                 if not any(each.pol.statements for each in chain):
                     return True
-                check_policies(args, chain, promises=promises)
+                check_policies(args, chain, promises=promises, meter=meter)
             except UcanError as error:
                 refusal = refusal or error
             else:

@@ -17,6 +17,7 @@ from ipvm_queue.queue.let_in import LetIn, run_of, write_answer
 from ipvm_queue.queue.push import Admission, Filed
 from ipvm_queue.store.replays import WITHDRAWN
 from ipvm_queue.ucan import LEEWAY, InvalidSignatureError, MalformedError, ReplayError, issue
+from ipvm_queue.ucan.meter import Meter
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.workflow import DocumentLimits, read
 
@@ -80,6 +81,7 @@ class Intake:
         run = run_of(accepted.job)
         compiled = self._work.compile(run, workflow, accepted.document, subject=moment.queue, service=accepted.job.sub)
         free: set[str] = set()
+        meter = Meter.of(len(document))
         for number, node in enumerate(compiled.plan):
             if number == compiled.plan.barrier:
                 continue  # the queue's own, and does nothing
@@ -87,7 +89,7 @@ class Intake:
                 continue
             for command, args in self._work.asked(node):
                 if command not in free and accepted.grants.allow(
-                    command, args, now=moment.now, revoked=moment.revoked, promises=True
+                    command, args, now=moment.now, revoked=moment.revoked, promises=True, meter=meter
                 ):
                     free.add(command)
         let_in = LetIn(run, compiled.plan.link, accepted.job.link)

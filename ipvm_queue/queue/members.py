@@ -12,6 +12,7 @@ from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import Link, decode
 from ipvm_queue.queue.verdict import Flaw, Verdict, verdict_of
 from ipvm_queue.ucan import Container, Delegation, Invocation, Token, UcanError, Validator
+from ipvm_queue.ucan.meter import Meter
 from ipvm_queue.ucan.proof import check_chain, check_policies, is_same
 from ipvm_queue.ucan.token import INVOCATION
 
@@ -26,7 +27,10 @@ MAX_MEMBERS: Final = 100_000
 
 
 class Members:
-    """What a bundle holds. Raises `MalformedError` for bytes that are no container."""
+    """What a bundle holds. Raises `MalformedError` for bytes that are no container.
+
+    `meter` counts what judging all the policies in it costs.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.tokens = dict(Container.read(data, max_bytes=MAX_BYTES, max_tokens=MAX_MEMBERS).tokens)
@@ -37,7 +41,8 @@ class Members:
         self._unfit: dict[Link, UcanError] = {}
         self._garbage: set[Link] = set()
         self._named: set[Link] = set()
-        self._validator = Validator()
+        self.meter = Meter.of(len(data))
+        self._validator = Validator(meter=self.meter)
         for link, member in self.tokens.items():
             self._take(link, member)
 
@@ -159,7 +164,7 @@ class Members:
             holder = following.aud
         try:
             check_chain(invocation, chain)
-            check_policies(invocation.args, chain, promises=True)
+            check_policies(invocation.args, chain, promises=True, meter=self.meter)
         except UcanError:
             return False
         return tuple(each.link for each in chain) != invocation.prf

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from ipvm_queue.errors import LimitError
-from ipvm_queue.ipld.value import MAX_DEPTH, check_depth
-from ipvm_queue.ucan.errors import MalformedError, MatchError
+from ipvm_queue.ipld.value import MAX_DEPTH
+from ipvm_queue.ucan.errors import MalformedError
 from ipvm_queue.ucan.glob import Glob
 from ipvm_queue.ucan.meter import Meter
 from ipvm_queue.ucan.selector import Selector
@@ -47,11 +46,8 @@ class Policy:
         """
         if not self.statements:
             return True
-        try:
-            check_depth(args, max_depth=MAX_DEPTH)
-        except LimitError as error:
-            raise MatchError(f"the args are {error.message}") from error
         meter = meter or Meter()
+        meter.check_depth(args)
         return every(statement.judge(args, meter) for statement in self.statements)
 
     def first_false(self, args: Value, meter: Meter) -> int | None:

@@ -72,13 +72,14 @@ def check_commands(command: Command, proofs: Sequence[Delegation]) -> None:
             raise ImpossibleAttenuationError(f"the proof is for {proof.cmd}, not {command}", token=proof.link)
 
 
-def check_policies(args: Value, proofs: Sequence[Delegation], *, promises: bool) -> bool:
+def check_policies(args: Value, proofs: Sequence[Delegation], *, promises: bool, meter: Meter | None = None) -> bool:
     """Raise `MatchError` where a policy is false of `args`; return whether all of them are true.
 
     With `promises`, statements that reach a promise are left open, and the answer is False if one decides. Without,
-    `args` are taken as they are.
+    `args` are taken as they are. `meter` counts what it costs together with other judgements.
     """
-    meter = Meter(promises=promises)
+    meter = meter or Meter()
+    meter.promises = promises
     settled = True
     for place, proof in enumerate(proofs):
         try:
@@ -86,7 +87,7 @@ def check_policies(args: Value, proofs: Sequence[Delegation], *, promises: bool)
         except UcanError as error:
             raise error.on(proof.link) from None
         if verdict is False:
-            statement = proof.pol.first_false(args, Meter(promises=promises))
+            statement = proof.pol.first_false(args, meter)
             raise MatchError(f"pol[{statement}] of proof {place} does not hold for the args", token=proof.link)
         settled = settled and verdict is True
     return settled

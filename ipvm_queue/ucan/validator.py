@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Container, Mapping, Sequence
 
     from ipvm_queue.ipld import Value
+    from ipvm_queue.ucan.meter import Meter
     from ipvm_queue.ucan.replay import Replays
 
 AnyToken = TypeVar("AnyToken", Delegation, Invocation)
@@ -59,11 +60,13 @@ class Authority:
 class Validator:
     """Validates invocations and delegations; remembers what never changes about those that were good.
 
-    `leeway` is how far clocks may differ, in seconds; `max_bytes` bounds what is remembered.
+    `leeway` is how far clocks may differ, in seconds; `max_bytes` bounds what is remembered; `meter` what judging all
+    the policies costs, where that is not bounded for each invocation by itself.
     """
 
-    def __init__(self, *, leeway: int = LEEWAY, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, *, leeway: int = LEEWAY, max_bytes: int = MAX_BYTES, meter: Meter | None = None) -> None:
         self._leeway = leeway
+        self._meter = meter
         self._delegations: Memo[Delegation] = Memo(max_bytes // 3)
         self._invocations: Memo[Invocation] = Memo(max_bytes // 3)
         self._authorities: Memo[Authority] = Memo(max_bytes // 3)
@@ -153,7 +156,7 @@ class Validator:
 
     def _decide(self, invocation: Invocation, proofs: tuple[Delegation, ...]) -> Authority:
         check_chain(invocation, proofs)
-        settled = check_policies(invocation.args, proofs, promises=True)
+        settled = check_policies(invocation.args, proofs, promises=True, meter=self._meter)
         authority = Authority(invocation, proofs, settled)
         size = len(invocation.data) + sum(len(proof.data) for proof in proofs)
         self._authorities.put(invocation.link, authority, size)

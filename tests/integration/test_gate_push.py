@@ -339,6 +339,22 @@ def test_a_policy_on_a_promise_waits_for_its_value(parties):
         assert (run["second"].error["code"], run["second"].error["rule"]) == ("refused", "MatchError")
 
 
+def test_all_tasks_of_a_push_are_judged_within_one_measure(parties):
+    """A policy that takes long to judge of each of a few tasks may be judged of one, not of them all."""
+    policy = [["all", ".params[0]", ["and", [["!=", ".", -1]] * 50]]]  # half a million steps, of a list of ten thousand
+    work = delegation(parties.service, parties.user.did, parties.service.did, "/ipvm/run")
+    wasm = delegation(parties.service, parties.user.did, parties.service.did, "/wasm", pol=policy)
+
+    def push(count):
+        jobs = {f"t{n}": parties.task("add", [salt()] + [1] * 10_000, n) for n in range(count)}
+        request = parties.push(work=work, document=parties.document(**jobs))
+        request.members["wasm"] = wasm
+        return request
+
+    assert "ok" in parties.ask(push(1))
+    assert "steps" in parties.refuses(push(3), "MatchError")["message"]
+
+
 # Replays
 
 

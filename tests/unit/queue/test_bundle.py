@@ -301,6 +301,16 @@ def test_a_task_that_did_not_run_says_so_under_its_promise():
     assert flaw(world.bundle(label="b", instead=claimed)) == ("task", Verdict.SWAPPED)
 
 
+def test_all_policies_of_a_bundle_are_judged_within_one_measure():
+    """What would take long to judge of each of many receipts is not judged of all of them."""
+    policy = [["all", ".params[0]", ["and", [["!=", ".", -1]] * 50]]]
+    seven = dlg(S, U, S, "/", policy=[["or", [["not", ["like", ".fun", "*"]], *policy]]])
+
+    assert verify(World({"a": task([1] * 10_000)}, **{"7": seven}).bundle(label="a")).holds
+    several = World({name: task([1] * 10_000, name) for name in "abc"}, **{"7": seven})
+    assert flaw(several.bundle()) == ("grants", Verdict.DELEGATED)
+
+
 # Whose question it answers
 
 
