@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 _NUMBERS: Final = frozenset((int, float))  # not bool, which Python takes for one
+_BOXES: Final = frozenset((dict, list))
+_CHARACTERS: Final = 64  # of a text, and
+_PIECES: Final = 8  # of a glob: as many are looked for in the time of a step
 
 
 class Statement(Protocol):
@@ -44,7 +47,7 @@ class Equality:
         found = self.selector.select(value, meter)
         if found is PENDING or meter.holds_promise(found):
             return None
-        return found is not UNRESOLVED and is_equal(found, self.operand) is self.equal
+        return found is not UNRESOLVED and is_equal(found, self.operand, meter) is self.equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,10 @@ class Like:
         found = self.selector.select(value, meter)
         if found is PENDING:
             return None
-        return type(found) is str and self.glob.matches(found)
+        if type(found) is not str:
+            return False
+        meter.spend(len(found) // _CHARACTERS + len(self.glob.pieces) // _PIECES)
+        return self.glob.matches(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +134,11 @@ class Quantifier:
         found = self.selector.select(value, meter)
         if found is PENDING:
             return None
-        if type(found) is dict:
-            found = list(found.values())
-        if type(found) is not list:
+        if type(found) not in _BOXES:
             return False
-        answers = (self.statement.judge(item, meter) for item in found)
-        return every(answers) if self.every else not found or some(answers)
+        items = found.values() if type(found) is dict else found
+        answers = (self.statement.judge(item, meter) for item in items)
+        return every(answers) if self.every else not items or some(answers)
 
 
 def every(answers: Iterable[bool | None]) -> bool | None:
@@ -156,17 +161,16 @@ def some(answers: Iterable[bool | None]) -> bool | None:
     return verdict
 
 
-def is_equal(one: Value, other: Value) -> bool:
+def is_equal(one: Value, other: Value, meter: Meter) -> bool:
     """Whether two values are the same: 1 is 1.0 and not true, a link is not its text, bytes are not theirs."""
     kind = type(one)
-    if kind is dict:
-        return (
-            type(other) is dict
-            and one.keys() == other.keys()
-            and all(is_equal(item, other[key]) for key, item in one.items())
-        )
-    if kind is list:
-        return type(other) is list and len(one) == len(other) and all(map(is_equal, one, other))
+    if kind in _BOXES:
+        if type(other) is not kind or len(one) != len(other):
+            return False
+        meter.spend(len(one))
+        if kind is list:
+            return all(is_equal(item, other[place], meter) for place, item in enumerate(one))
+        return one.keys() == other.keys() and all(is_equal(item, other[key], meter) for key, item in one.items())
     if kind in _NUMBERS:
         return type(other) in _NUMBERS and bool(one == other)
     return kind is type(other) and bool(one == other)

@@ -296,6 +296,34 @@ def test_policies_that_cost_too_much_hold_for_nothing():
             Policy.parse([statement]).judge({"x": [[0] * 1000] * 50})
 
 
+LONG_TEXT, LONG_LIST = "a" * 1_000_000, [0] * 1000
+
+
+@pytest.mark.parametrize(
+    ("statement", "args"),
+    [
+        (["or", [["like", ".x", "*" + "a" * 49 + "b" + "a" * 49 + "*"]] * 100], {"x": LONG_TEXT}),
+        (["and", [["like", ".x", "*a" * 10_000]] * 900], {"x": "a" * 10_000}),
+        (["all", ".x", ["==", ".", LONG_LIST]], {"x": [LONG_LIST] * 2000}),
+        (["all", ".x", ["==", ".", {"a": LONG_LIST}]], {"x": [{"a": LONG_LIST}] * 2000}),
+    ],
+    ids=["long texts", "many pieces", "long lists", "maps of long lists"],
+)
+def test_what_is_looked_through_is_counted(statement, args):
+    """A statement about a long text or list costs more steps than one about a short one."""
+    with pytest.raises(MatchError, match="steps"):
+        Policy.parse([statement]).judge(args)
+    assert Policy.parse([statement]).judge({"x": args["x"][:1]}) is not None
+
+
+def test_a_statement_about_any_value_of_a_map_ends_with_the_first():
+    """Values are looked at one by one: what a long map holds beside costs nothing."""
+    policy = Policy.parse([["any", ".x", ["==", ".", 0]]])
+
+    assert policy.judge({"x": {str(n): n for n in range(100_000)}}, Meter(10)) is True
+    assert policy.judge({"x": {}}) is True
+
+
 def test_args_that_are_too_deep_hold_for_nothing():
     """Depth of args that were never encoded is bounded too."""
     deep = []
