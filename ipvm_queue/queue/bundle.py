@@ -19,6 +19,7 @@ from ipvm_queue.queue.grants import Grants
 from ipvm_queue.queue.members import Members
 from ipvm_queue.queue.recompute import Job, Known, Match, Registry, read_job
 from ipvm_queue.queue.requests import PROXY_SIGN, RUN
+from ipvm_queue.queue.unrun import unrun
 from ipvm_queue.queue.verdict import Finding, Flaw, Report, Step, Verdict, verdict_of
 from ipvm_queue.ucan import UcanError
 from ipvm_queue.ucan.proof import is_same
@@ -63,6 +64,7 @@ class _Case:
         self.job: tuple[Authority, Link] | None = None
         self.compiled: Job | None = None
         self.matches: list[Match] | None = None
+        self.lasting = True
 
     @property
     def rests_on(self) -> list[Link]:
@@ -75,11 +77,25 @@ class _Case:
         return next((step for step in self.steps if not step.holds), None)
 
     @property
-    def known(self) -> Known:
-        """What others that rest on this receipt take from it."""
-        own = self.receipt.args.get("ran")
-        promised = [match.node.task for match in self.matches or ()]
-        return Known(self.receipt.link, self.result, frozenset([own, *promised] if isinstance(own, Link) else promised))
+    def unrun(self) -> str:
+        """Why the task was not run, empty for one that was."""
+        return unrun(self.receipt.meta, self.result)
+
+    def is_of(self, job: Link | None) -> bool:
+        """Whether it was made for a job (by its 8)."""
+        return self.handed is not None and self.handed.job == job
+
+    def known(self, job: Link | None = None) -> Known:
+        """Return what this receipt says to a job (by its 8): to those of its receipts that rest on it, and to who asks.
+
+        To another job than its own it says nothing of a task that was not run, nor of a pure one's promises where they
+        came to what they did because of that.
+        """
+        own, near = self.receipt.args.get("ran"), self.is_of(job)
+        promised = [each.node.task for each in self.matches or () if near or self.lasting or not each.node.pure]
+        told = [own, *promised] if near or not self.unrun else []
+        addresses = frozenset(link for link in told if isinstance(link, Link))
+        return Known(self.receipt.link, self.result, addresses, self.unrun)
 
 
 class _Reader:
@@ -226,10 +242,12 @@ class _Reader:
 
     def _task(self, case: _Case) -> str:
         ran, command = case.receipt.args.get("ran"), _found(case.word).invocation.args["cmd"]
+        compiled, job = _found(case.compiled), _found(case.handed).job
         there = [self._cases[link] for link in case.inputs if link in self._cases]
-        known = [each.known for each in there]
-        matches = _found(case.compiled).matches(ran, case.result, known) if isinstance(ran, Link) else []
+        known = [each.known(job) for each in there]
+        matches = compiled.matches(ran, case.result, known, case.unrun) if isinstance(ran, Link) else []
         case.matches = matches or None
+        case.lasting = not case.unrun and all(each.lasting for each in there if each.is_of(job))
         self._there(case.inputs, "the receipt of an input,", "its input")
         if not matches:
             raise Flaw(Verdict.SWAPPED, f"{ran} is no Task of the job, with these inputs")
@@ -266,9 +284,9 @@ class _Reader:
         for match in _found(case.matches):
             check_document(match.args, self._members.block(document, "the further job's document"), parent)
         compiled = self._compiled(asked, document, _found(case.handed).receipt.iss)
-        own = [each for each in there if "error" in each.result and _found(each.handed).job == asked.link]
+        own = [each for each in there if "error" in each.result and each.is_of(asked.link)]
         untold = {match.node.label for each in own for match in each.matches or ()}
-        check_results(case.result, compiled, [each.known for each in there], untold)
+        check_results(case.result, compiled, [each.known(asked.link) for each in there], untold)
         several = "a receipt" if len(there) == 1 else f"{len(there)} receipts"
         return f"{several} of a further job, which {asked.iss} had run in the name of {job.iss}"
 
@@ -323,8 +341,8 @@ class _Reader:
         found: dict[Link, list[str]] = {}
         for queue, cases in by_queue.items():
             job = self._compiled(asked, document, queue)
-            for link, nodes in job.labels(case.known for case in cases).items():
-                own = _found(self._cases[link].handed).job == mine
+            for link, nodes in job.labels(case.known(mine) for case in cases).items():
+                own = self._cases[link].is_of(mine)
                 if labels := [node.label for node in nodes if own or node.pure]:
                     found[link] = labels
         return found
@@ -345,7 +363,7 @@ class _Reader:
             job=None if job is None else job.link,
             is_input=is_input,
             steps=tuple(case.steps),
-            addresses=case.known.addresses,
+            addresses=case.known().addresses,
             word=None if case.word is None else case.word.invocation.link,
             is_secret=is_secret(case.receipt.meta),
         )

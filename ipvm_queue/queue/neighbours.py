@@ -76,14 +76,15 @@ class Foreign:
     def keep(self, proved: Proved) -> list[Link]:
         """Keep the receipts of a good bundle and wake who waits for them; return them.
 
-        All that they hang on is kept, too: what comes to rest on them can be exported in its turn.
+        All that they hang on is kept, too: what comes to rest on them can be exported in its turn. One that says that
+        a task was not run is kept for that alone.
         """
         lets = Container.of(each.data for each in Proofs(proved.members).delegations).write()
         self._blocks.put_many({**proved.members, Link.of(lets): lets})
         for found in proved.findings:
             if found.word is not None:
                 self._runs.receive(found.receipt, found.word, Link.of(lets), list(found.addresses))
-        return [found.receipt for found in proved.findings if not found.is_input]
+        return [found.receipt for found in proved.findings if found.addresses and not found.is_input]
 
     def look(self, revoked: Collection[Link]) -> list[Link]:
         """Fetch what is awaited here and has been done at a neighbour; return the receipts."""
@@ -98,9 +99,12 @@ class Foreign:
                     continue
                 try:
                     bundle = export([entry.receipt], neighbour.blocks, neighbour.runs)
-                    taken += self.keep(self.judge(bundle, revoked))
+                    kept = self.keep(self.judge(bundle, revoked))
                 except IpvmError:
+                    kept = []
+                if not kept:
                     self._refuse(neighbour.name, entry.receipt)
+                taken += kept
         return taken
 
     def _refuse(self, name: str, receipt: Link) -> None:

@@ -10,6 +10,7 @@ from ipvm_queue.errors import DocumentError
 from ipvm_queue.ipld import Link, encode
 from ipvm_queue.plan import compile_plan
 from ipvm_queue.queue.let_in import run_of
+from ipvm_queue.queue.unrun import SKIPPED
 from ipvm_queue.queue.verdict import Flaw, Verdict
 from ipvm_queue.ucan import PromiseError, resolve, task_link
 from ipvm_queue.ucan.proof import is_same
@@ -28,11 +29,15 @@ _LIMITS: Final = DocumentLimits()
 
 
 class Known(NamedTuple):
-    """A Result that holds: its receipt, the Result itself, and every Task CID that the receipt answers."""
+    """A Result that holds: its receipt, the Result itself, and every Task CID that the receipt answers.
+
+    `unrun` says why the task was not run, empty for one that was.
+    """
 
     receipt: Link
     result: dict[str, Value]
     addresses: frozenset[Link]
+    unrun: str = ""
 
 
 class Match(NamedTuple):
@@ -63,13 +68,13 @@ class Job:
     waiting: Mapping[Link, list[Node]]  # by the first Task that they await
     promised: Mapping[Link, list[Node]]  # those with promises, by the Task that has them
 
-    def matches(self, ran: Link, result: Mapping[str, Value], inputs: Iterable[Known]) -> list[Match]:
-        """Return the tasks whose receipt has this `ran`, given its inputs' receipts.
+    def matches(self, ran: Link, result: Mapping[str, Value], inputs: Iterable[Known], unrun: str) -> list[Match]:
+        """Return the tasks whose receipt has this `ran`, given its inputs' receipts; `unrun` is why it was not run.
 
         A task with promises that did not run (a promise was on the wrong branch, a branch was not taken) is answered by
         an error under the address that has the promises; one that has to do with secrets is known by that alone.
         """
-        found = [Match(node, node.args) for node in self.static.get(ran, ())]
+        found = [Match(node, node.args) for node in self.static.get(ran, ()) if _may_be(node, unrun)]
         known = {address: each for each in inputs for address in each.addresses}
         for address in known:
             for node in self.waiting.get(address, ()):
@@ -83,14 +88,19 @@ class Job:
         return [Match(node, node.args, resolved=False) for node in promised if "error" in result or node.veiled]
 
     def labels(self, known: Iterable[Known]) -> dict[Link, list[Node]]:
-        """Return the tasks of this job that receipts answer, whatever job they were made for, by receipt."""
+        """Return the tasks of this job that receipts answer, whatever job they were made for, by receipt.
+
+        That a task was not run answers only where nothing else does.
+        """
         by_address: dict[Link, Known] = {}
-        for each in known:
+        for each in sorted(known, key=lambda each: bool(each.unrun)):
             for address in each.addresses:
                 by_address.setdefault(address, each)
         found: dict[Link, list[Node]] = defaultdict(list)
         for node in self.plan:
             answer = by_address.get(node.task)
+            if answer is not None and not _may_be(node, answer.unrun):
+                answer = None
             if answer is None and not node.is_static and all(task in by_address for task in _awaited(node)):
                 args = _resolved(node, by_address)
                 answer = None if args is None else by_address.get(self._task(node, args))
@@ -129,6 +139,11 @@ def read_job(document: Value, link: Link, asked: Invocation, queue: str, registr
             waiting[_awaited(node)[0]].append(node)
             promised[node.task].append(node)
     return Job(plan, dict(static), dict(waiting), dict(promised))
+
+
+def _may_be(node: Node, unrun: str) -> bool:
+    """Whether a task can have come to that: one that is for no branch and waits for no promise is never skipped."""
+    return unrun != SKIPPED or bool(node.when) or not node.is_static
 
 
 def _awaited(node: Node) -> list[Link]:

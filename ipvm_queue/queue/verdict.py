@@ -83,8 +83,9 @@ class Finding(NamedTuple):
 
     `labels` are the tasks that it answers, in the job that it was made for or that was asked about; `worker`,
     `service`, `queue` and `requestor` are DIDs, empty where they were not found out. `is_input` says that it is there
-    for others only, whose arguments its Result went into. `addresses` are the Tasks that it answers, `word` the
-    token that says it in the service's name (13s). `is_secret` says that the Result is sealed.
+    for others only, whose arguments its Result went into. `addresses` are the Tasks that it answers for
+    anybody, none where it says that a task was not run; `word` is the token that says it in the service's name (13s).
+    `is_secret` says that the Result is sealed.
     """
 
     receipt: Link

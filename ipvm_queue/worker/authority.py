@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ipvm_queue.effects import uses
 from ipvm_queue.queue.let_in import run_of
+from ipvm_queue.queue.unrun import REFUSED
 from ipvm_queue.ucan import LEEWAY, InvalidClaimError, UcanError, Validator
 from ipvm_queue.ucan.proof import check_policies
 from ipvm_queue.worker.papers import Asked, Handed, Standing, proxy_chain, read_asked, read_handed
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ipvm_queue.ucan import Delegation, Invocation
 
 _RUNS: Final = 256
-REFUSED: Final = "refused"
 
 
 class NotHandedError(Exception):

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ipvm_queue.queue.unrun import ABORTED, SKIPPED
 from ipvm_queue.ucan import PromiseError, resolve, task_link
-
-ABORTED = "transaction/aborted"
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +134,7 @@ def _not_taken(plan: Plan, source: int, branch: str, known: Known) -> Stopped:
     label = plan.node(source).label
     ended = "was skipped" if known.state == "skipped" else f"ended in {known.state}"
     message = f"not run: it is for the {branch} of {label!r}, which {ended}"
-    return Stopped({"code": "skipped", "message": message, "from": known.receipt}, "skipped")
+    return Stopped({"code": SKIPPED, "message": message, "from": known.receipt}, "skipped")
 
 
 def _state_of(plan: Plan, error: dict[str, Any], node: Node, known: dict[int, Known]) -> State:

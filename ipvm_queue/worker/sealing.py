@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ipvm_queue.crypto import MAX_RECIPIENTS, Signer, check_recipient, open_sealed, seal
 from ipvm_queue.errors import BlockError, CodecError, SealError, UsageError
 from ipvm_queue.plan import EFFECT_QUEUE, WASM_QUEUE
+from ipvm_queue.queue.unrun import UNRUN
 from ipvm_queue.ucan.secret import Opened, open_result, seal_outcome, seal_result
 from ipvm_queue.worker.authority import NotHandedError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ipvm_queue.ucan import Receipt
 
 _RUNS: Final = 256
+_SEEN: Final = frozenset(("under", UNRUN))
 
 
 class SecretLostError(BlockError):
@@ -49,9 +51,9 @@ class Sealing:
     def seal(
         self, task: Link, out: dict[str, Value], meta: dict[str, Value]
     ) -> tuple[dict[str, Value], dict[str, Value]]:
-        """Return a Result and a receipt's `meta` as they may leave the process; `under` stays to be seen."""
-        hidden = {name: value for name, value in meta.items() if name != "under"}
-        seen: dict[str, Value] = {"under": meta["under"]} if "under" in meta else {}
+        """Return a Result and a receipt's `meta` as they may leave the process; `under` and `unrun` stay to be seen."""
+        hidden = {name: value for name, value in meta.items() if name not in _SEEN}
+        seen = {name: value for name, value in meta.items() if name in _SEEN}
         sealed = seal_result([self._owner, self._key.did], task, out, hidden)
         return sealed, {"secret": True, "run": self._run, **seen}
 

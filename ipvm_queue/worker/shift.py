@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.errors import BlockError, CodecError
 from ipvm_queue.observe import logger
+from ipvm_queue.queue.unrun import ABORTED, REASONS, SKIPPED, UNRUN
 from ipvm_queue.store import FAILED, Ask, Record, Settlement
 from ipvm_queue.store.blocks import verified
 from ipvm_queue.store.runs import DEATH_LIMIT
 from ipvm_queue.ucan import UcanError
 from ipvm_queue.worker.attest import Scribe
-from ipvm_queue.worker.authority import REFUSED, NotHandedError
+from ipvm_queue.worker.authority import NotHandedError
 from ipvm_queue.worker.catch import answer, failure
 from ipvm_queue.worker.effect import Errand
 from ipvm_queue.worker.execute import execute
 from ipvm_queue.worker.resolve import (
-    ABORTED,
     Known,
     Resolved,
     Step,
@@ -346,10 +346,11 @@ class Shift:
         self, number: int, node: Node, error: dict[str, Value], state: State, *, ahead: bool, lasting: bool = False
     ) -> Settlement:
         """Settle a node that does not run. A skipped or refused one is indexed under no Task: it says nothing of it."""
-        record, receipt = self._scribe.sign(node, node.task, {"error": error}, state, {})
+        reason = SKIPPED if state == "skipped" else error.get("code")
+        silent = reason in REASONS
+        record, receipt = self._scribe.sign(node, node.task, {"error": error}, state, {UNRUN: reason} if silent else {})
         record = record._replace(lasting=lasting)
         self._known[number] = Known(record.receipt, state, {"error": error}, lasting)
-        silent = state == "skipped" or error.get("code") in (REFUSED, ABORTED)
         tasks = [] if silent or node.secret else [node.task]
         fails = state in FAILED and error.get("code") != ABORTED and not node.handled
         return Settlement(

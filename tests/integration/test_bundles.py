@@ -11,6 +11,7 @@ from ipvm_queue.queue.bundle import verify
 from ipvm_queue.queue.requests import RUN
 from ipvm_queue.queue.verdict import Verdict
 from ipvm_queue.ucan import Container, Invocation
+from ipvm_queue.ucan.receipt import COMMAND
 
 pytestmark = pytest.mark.integration
 
@@ -65,6 +66,24 @@ def test_an_error_is_a_result_too(client, numeric, add):
 
     assert report.flaw is None, report.flaw
     assert all("error" in each.out for each in report.findings)
+
+
+def test_what_was_not_run_says_so(client, add):
+    """Receipts of branches that were not taken are in a bundle of their run, each marked by its worker, and hold."""
+    base = salt()
+    jobs = {"a": add(base, 1, on={"error": ["b"]}), "b": add(base, 2), "c": add({"from": "b"}, 3)}
+    done = client.submit(jobs).wait(60)
+
+    data = client.bundle([done[label].receipt for label in "abc"])
+
+    report = verify(data, REGISTRY)
+    assert report.flaw is None, report.flaw
+    reasons = {done[label].receipt: "skipped" for label in "bc"}
+    assert {each.link: each.meta["unrun"] for each in invocations(data, COMMAND) if "unrun" in each.meta} == reasons
+    (asked,) = invocations(data, RUN)
+    answered = verify(data, REGISTRY, asked.data)
+    assert answered.holds
+    assert {each.labels for each in answered.findings} == {("a",), ("b",), ("c",)}
 
 
 def test_a_bit_changed_on_the_way_is_found(client, add):

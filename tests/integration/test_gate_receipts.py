@@ -59,6 +59,45 @@ def test_every_member_of_a_bundle_counts(parties, name):
     parties.refuses(handing(parties, WHOLE.bundle(instead={name: turned})), "InvalidClaim")
 
 
+def test_that_a_task_was_skipped_elsewhere_is_not_taken_in(parties):
+    """Who waits for a Task waits on when a genuine receipt comes that says that it was not run in some other job."""
+    value = salt()
+    lazy = parties.document(t=parties.task("add", value, 2), first=parties.task("add", salt(), 1, on={"error": ["t"]}))
+    skipping = parties.ask(parties.push(document=lazy))["ok"]["run"]
+    with parties.stack.client() as client:
+        skipped = client.run(skipping).wait(60)["t"]
+        bundle = client.bundle([skipped.receipt])
+        waits = parties.document(waits=parties.task("add", {"await/ok": {"/": str(skipped.task)}}, 1))
+        waiting = parties.ask(parties.push(document=waits))["ok"]["run"]
+
+        assert parties.ask(handing(parties, bundle)) == {"ok": {"receipts": []}}
+
+        assert client.receipts.of_tasks([skipped.task]) == [None]
+        eager = parties.push(document=parties.document(t=parties.task("add", value, 2)))
+        assert verify(bundle, REGISTRY).holds
+        mine = Container.of([*Container.read(bundle).tokens.values(), *eager.blocks.values(), *eager.members.values()])
+        assert verify(mine.write(), REGISTRY, eager.members["eight"]).flaw.name == "asked"
+        assert "ok" in parties.ask(eager)
+        assert client.run(waiting).wait(60)["waits"].ok == value + 3
+
+
+def test_a_receipt_of_a_skipped_task_is_there_for_what_rests_on_it(parties):
+    """What was made of a skipped task's error is taken in for what it is, with the service's word for that error."""
+    jobs = {"first": task(salt(), on={"error": ["t"]}), "t": task(2), "uses": task({"await/*": {"from": "t"}})}
+    world = World(jobs, came={"t": ({"error": {"code": "skipped"}}, {"unrun": "skipped"})})
+    uses = world.receipts["uses"]
+    (promised,) = [node.task for node in world.plan if node.label == "uses"]
+
+    taken = parties.ask(handing(parties, world.bundle(label="z")))["ok"]["receipts"]
+    assert {*taken} == {world.receipts["first"].link, uses.link}
+
+    with parties.stack.client() as client:
+        entry, nothing = client.receipts.of_tasks([uses.args["ran"], promised])
+        assert (entry.receipt, nothing) == (uses.link, None)
+    word = parties.stack.redis.get(parties.keys.proxy(world.receipts["t"].link))
+    assert word.startswith(world.words["t"].link.bytes)
+
+
 def swapped_result():
     """Return a bundle with another Result of the same Task under the service's word."""
     world = one()
