@@ -86,16 +86,16 @@ def further_job(members: Members, below: Beneath, receipt: Invocation, job: Invo
     return asked, document
 
 
-def check_document(args: Value, document: Value, parent: Link) -> None:
+def check_document(args: Value, signed: Workflow, parent: Link) -> None:
     """Raise a `Flaw` unless a document is the job in a task's args, signed, with the functions named that it names.
 
     `parent` is the document that the task is of.
     """
     job = args.get("job")
-    if not isinstance(job, dict | str) or not isinstance(document, dict):
-        raise Flaw(Verdict.MALFORMED, f"{_NAME} is of no document, or the task asks for none")
+    if not isinstance(job, dict | str):
+        raise Flaw(Verdict.MALFORMED, f"{_NAME} is of a document, and the task asks for none")
     try:
-        wanted, signed = child_of(parent, read(job)), read(document)
+        wanted = child_of(parent, read(job))
     except DocumentError as error:
         raise Flaw(Verdict.MALFORMED, f"{_NAME}: {error.message}") from error
     open_ones = (label for label, each in wanted.tasks.items() if each.kind == "wasm" and each.func is None)

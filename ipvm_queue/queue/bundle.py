@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ipvm_queue.ipld import Link
+from ipvm_queue.ipld import Link, encode
 from ipvm_queue.queue import entitled
 from ipvm_queue.queue.beneath import RUN_JOB, beneath, check_document, check_results, further_job
 from ipvm_queue.queue.grants import Grants
 from ipvm_queue.queue.members import Members
-from ipvm_queue.queue.recompute import Job, Known, Match, Registry, read_job
+from ipvm_queue.queue.recompute import Job, Jobs, Known, Match, Registry
 from ipvm_queue.queue.requests import PROXY_SIGN, RUN
 from ipvm_queue.queue.unrun import unrun
 from ipvm_queue.queue.verdict import Finding, Flaw, Report, Step, Verdict, verdict_of
@@ -103,7 +103,7 @@ class _Reader:
         self._members = members
         self._registry = registry
         self._mine = mine
-        self._jobs: dict[tuple[Link, str], Job] = {}
+        self._jobs = Jobs(registry, members.meter)
         self._powers: dict[tuple[str, str], Grants] = {}
         self._saying: dict[Link, list[Invocation]] = defaultdict(list)
         self._cases: dict[Link, _Case] = {}
@@ -234,11 +234,7 @@ class _Reader:
         return f"by {authority.invocation.iss}, of the document {document}"
 
     def _compiled(self, asked: Invocation, document: Link, queue: str) -> Job:
-        key = (asked.link, queue)
-        if key not in self._jobs:
-            block = self._members.block(document, "the job's document")
-            self._jobs[key] = read_job(block, document, asked, queue, self._registry)
-        return self._jobs[key]
+        return self._jobs.job(self._members.data(document, "the job's document"), document, asked, queue)
 
     def _task(self, case: _Case) -> str:
         ran, command = case.receipt.args.get("ran"), _found(case.word).invocation.args["cmd"]
@@ -281,8 +277,10 @@ class _Reader:
         job = authority.invocation
         asked, document = further_job(self._members, case.beneath, case.receipt, job)
         there = self._there(case.beneath.receipts, "a receipt beneath it,", "what is beneath it,")
+        further = self._jobs.workflow(self._members.data(document, "the further job's document"), document)
         for match in _found(case.matches):
-            check_document(match.args, self._members.block(document, "the further job's document"), parent)
+            self._jobs.spend(len(encode(match.args)))
+            check_document(match.args, further, parent)
         compiled = self._compiled(asked, document, _found(case.handed).receipt.iss)
         own = [each for each in there if "error" in each.result and each.is_of(asked.link)]
         untold = {match.node.label for each in own for match in each.matches or ()}

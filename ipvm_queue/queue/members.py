@@ -95,6 +95,11 @@ class Members:
             raise Flaw(Verdict.ALTERED, f"{name} {link} was changed: what is here in its place is {next(iter(strays))}")
         raise Flaw(Verdict.MISSING, f"{name} {link} is not in the bundle")
 
+    def data(self, link: Link, name: str) -> bytes:
+        """Return the bytes of a block; raises a `Flaw` where it is not there."""
+        self.block(link, name)
+        return self.tokens[link]
+
     def authority(self, invocation: Invocation, name: str, *, now: int, audience: str) -> Authority:
         """Return the authority of an invocation, validated as at the time `now`; raises a `Flaw`."""
         try:

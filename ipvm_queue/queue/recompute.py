@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import DocumentError
-from ipvm_queue.ipld import Link, encode
 from ipvm_queue.plan import compile_plan
 from ipvm_queue.queue.let_in import run_of
 from ipvm_queue.queue.unrun import SKIPPED
 from ipvm_queue.queue.verdict import Flaw, Verdict
-from ipvm_queue.ucan import PromiseError, resolve, task_link
+from ipvm_queue.ucan import MatchError, PromiseError, resolve, task_link
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.workflow import DocumentLimits, read
+from ipvm_queue.workflow.safety import Safety
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ipvm_queue.ipld import Value
+    from ipvm_queue.ipld import Link, Value
     from ipvm_queue.plan import Node, Plan
     from ipvm_queue.ucan import Invocation
-    from ipvm_queue.workflow import Task
-    from ipvm_queue.workflow.safety import Safety
+    from ipvm_queue.ucan.meter import Meter
+    from ipvm_queue.workflow import Task, Workflow
 
 _LIMITS: Final = DocumentLimits()
 
@@ -113,22 +113,66 @@ class Job:
         return task_link(self.plan.subject_of(node), node.command, args, node.nonce)
 
 
-def read_job(document: Value, link: Link, asked: Invocation, queue: str, registry: Registry) -> Job:
-    """Return the job of an invocation (8), compiled as `queue` does; `document` is the block that it names by `link`.
+class Jobs:
+    """The jobs of a bundle, each read and compiled once. All methods raise a `Flaw`.
 
-    Raises a `Flaw` for a document that is none, or is not signed by who invoked it.
+    `meter` counts what that costs, which is about a step for each byte of a document.
     """
-    try:
-        workflow = read(encode(document), limits=_LIMITS)
+
+    def __init__(self, registry: Registry, meter: Meter) -> None:
+        self._registry = registry
+        self._meter = meter
+        self._workflows: dict[Link, tuple[Workflow, bool]] = {}  # and whether there are queries in it
+        self._jobs: dict[tuple[Link, str, str, bytes], Job] = {}
+
+    def job(self, document: bytes, link: Link, asked: Invocation, queue: str) -> Job:
+        """Return the job of an invocation (8), compiled as `queue` does; `document` is what it names by `link`.
+
+        Jobs of one document are one, but for queries, which are others in each run.
+        """
+        workflow = self.workflow(document, link)
         if workflow.signature is None:
             raise Flaw(Verdict.MALFORMED, f"the document {link} is not signed")
         if not is_same(workflow.signature.issuer, asked.iss):
             raise Flaw(Verdict.SWAPPED, f"the document is {workflow.signature.issuer}'s, the job is {asked.iss}'s")
-        safety, private, _ = registry
-        seed = run_of(asked).encode()
-        plan = compile_plan(workflow, queue, link, asked.executor, safety=safety, private=private, seed=seed).plan
-    except DocumentError as error:
-        raise Flaw(Verdict.MALFORMED, f"the document {link}: {error.message}") from error
+        _, queries = self._workflows[link]
+        key = (link, asked.executor, queue, run_of(asked).encode() if queries else b"")
+        if key not in self._jobs:
+            self.spend(len(document) // 2)
+            self._jobs[key] = self._compiled(workflow, *key)
+        return self._jobs[key]
+
+    def workflow(self, document: bytes, link: Link) -> Workflow:
+        """Return what stands in a document."""
+        if link not in self._workflows:
+            self.spend(len(document) // 2)
+            try:
+                found = read(document, limits=_LIMITS)
+            except DocumentError as error:
+                raise Flaw(Verdict.MALFORMED, f"the document {link}: {error.message}") from error
+            queries = any(self._registry.safety(task) is Safety.QUERY for task in found.tasks.values())
+            self._workflows[link] = found, queries
+        return self._workflows[link][0]
+
+    def spend(self, steps: int) -> None:
+        """Count what reading jobs costs."""
+        try:
+            self._meter.spend(steps)
+        except MatchError as error:
+            raise Flaw(
+                Verdict.MALFORMED, "the jobs here take too long to compile, for a bundle of this size"
+            ) from error
+
+    def _compiled(self, workflow: Workflow, link: Link, service: str, queue: str, seed: bytes) -> Job:
+        safety, private, _ = self._registry
+        try:
+            plan = compile_plan(workflow, queue, link, service, safety=safety, private=private, seed=seed).plan
+        except DocumentError as error:
+            raise Flaw(Verdict.MALFORMED, f"the document {link}: {error.message}") from error
+        return _job(plan)
+
+
+def _job(plan: Plan) -> Job:
     static: dict[Link, list[Node]] = defaultdict(list)
     waiting: dict[Link, list[Node]] = defaultdict(list)
     promised: dict[Link, list[Node]] = defaultdict(list)

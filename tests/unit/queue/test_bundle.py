@@ -311,6 +311,30 @@ def test_all_policies_of_a_bundle_are_judged_within_one_measure():
     assert flaw(several.bundle()) == ("grants", Verdict.DELEGATED)
 
 
+def asked_for_often(jobs):
+    """Return the bundle of a receipt of each of a dozen runs of one signed job."""
+    link = Link.of(World(jobs).document, DAG_CBOR)
+
+    def eight(number):
+        nonce = number.to_bytes(12, "big")
+        return lambda t: inv(U, S, "/ipvm/run", {"job": link}, t["7"], nonce=nonce, expiration=LONG)
+
+    worlds = [World(jobs, **{"8": eight(number)}) for number in range(12)]
+    return Container.of(data for world in worlds for data in world.members(label="a").values()).write()
+
+
+def test_a_job_is_compiled_once_however_often_it_was_asked_for():
+    """A large job of pure tasks is the same in each of its runs; one with queries, which are not, has its measure."""
+    large = {"long": task("x" * 500_000)}
+    query = {"type": "ipvm/effect", "with": "dns://example.com?TYPE=A", "do": "crud/read"}
+
+    report = verify(asked_for_often({"a": task(1)} | large))
+    assert report.holds
+    assert len(report.findings) == 12
+    assert verify(asked_for_often({"a": query})).holds
+    assert flaw(asked_for_often({"a": query} | large)) == ("job", Verdict.MALFORMED)
+
+
 # Whose question it answers
 
 
