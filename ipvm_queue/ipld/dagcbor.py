@@ -14,6 +14,7 @@ from multiformats import CID
 
 from ipvm_queue.errors import CodecError, LimitError
 from ipvm_queue.ipld import value as ipld
+from ipvm_queue.ipld.items import MAX_ITEMS, count_items
 from ipvm_queue.ipld.link import DAG_CBOR, Link
 from ipvm_queue.ipld.value import MAX_DEPTH, Value
 
@@ -43,13 +44,16 @@ def encode(value: Value, *, max_depth: int = MAX_DEPTH) -> bytes:
         raise CodecError(f"not encodable as DAG-CBOR: {error}") from error
 
 
-def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Value:
+def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH, max_items: int = MAX_ITEMS) -> Value:
     """Return the value that `data` encodes.
 
-    Raises `CodecError` unless it is exactly one canonical DAG-CBOR item, `LimitError` where it is too long or too deep.
+    Raises `CodecError` unless it is exactly one canonical DAG-CBOR item, `LimitError` where it is too long or too deep,
+    or has too many values in it, which takes memory whatever its length.
     """
     if len(data) > max_bytes:
         raise LimitError(f"{len(data)} bytes of DAG-CBOR, at most {max_bytes} are read")
+    if len(data) > max_items:  # each value has one byte at least
+        count_items(data, max_items)
     try:
         return codec.decode(data, max_depth)
     except LimitError:

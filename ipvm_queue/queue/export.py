@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ipvm_queue.errors import LimitError, MissingBlockError, UsageError
-from ipvm_queue.ipld import Link, decode
+from ipvm_queue.ipld import Link, count_items, decode
 from ipvm_queue.queue.beneath import beneath
-from ipvm_queue.queue.members import MAX_BYTES, MAX_MEMBERS
+from ipvm_queue.queue.members import MAX_BYTES, MAX_MEMBERS, MAX_VALUES
 from ipvm_queue.ucan import Container, Delegation, Invocation, Token, read
 from ipvm_queue.ucan.proof import is_same
 from ipvm_queue.ucan.token import DELEGATION
@@ -69,6 +69,7 @@ class _Gathering:
         self._words = words
         self._lets: Mapping[Link, bytes] = {}
         self._size = 0
+        self._values = 0
 
     def receipt(self, link: Link) -> list[Link]:
         """Take a receipt in with what it hangs on; return those that it rests on."""
@@ -151,6 +152,8 @@ class _Gathering:
         if link not in self.members:
             self.members[link] = data
             self._size += len(data)
-            if self._size > MAX_BYTES or len(self.members) > MAX_MEMBERS:
-                raise LimitError(f"a bundle has at most {MAX_BYTES} bytes and {MAX_MEMBERS} members")
+            self._values += count_items(data)
+            if self._size > MAX_BYTES or len(self.members) > MAX_MEMBERS or self._values > MAX_VALUES:
+                message = f"a bundle has at most {MAX_BYTES} bytes, {MAX_MEMBERS} members and {MAX_VALUES} values"
+                raise LimitError(message)
         return data

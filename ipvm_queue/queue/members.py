@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld import Link, decode
+from ipvm_queue.errors import CodecError, LimitError
+from ipvm_queue.ipld import MAX_ITEMS, Link, count_items, decode
 from ipvm_queue.queue.verdict import Flaw, Verdict, verdict_of
-from ipvm_queue.ucan import Container, Delegation, Invocation, Token, UcanError, Validator
+from ipvm_queue.ucan import Container, Delegation, Invocation, MalformedError, Token, UcanError, Validator
 from ipvm_queue.ucan.meter import Meter
 from ipvm_queue.ucan.proof import check_chain, check_policies, is_same
 from ipvm_queue.ucan.token import INVOCATION
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_MEMBERS: Final = 100_000
+MAX_VALUES: Final = MAX_ITEMS  # in all members together: it is their number that takes memory
 
 
 class Members:
@@ -43,7 +44,12 @@ class Members:
         self._named: set[Link] = set()
         self.meter = Meter.of(len(data))
         self._validator = Validator(meter=self.meter)
+        left = MAX_VALUES
         for link, member in self.tokens.items():
+            try:
+                left -= count_items(member, left)
+            except LimitError:
+                raise MalformedError(f"a bundle has at most {MAX_VALUES} values, this one has more") from None
             self._take(link, member)
 
     def _take(self, link: Link, data: bytes) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld import DAG_CBOR, Link, decode, encode
+from ipvm_queue.errors import CodecError, LimitError
+from ipvm_queue.ipld import DAG_CBOR, Link, count_items, decode, encode
 from ipvm_queue.ucan.errors import MalformedError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 1024 * 1024
 MAX_TOKENS: Final = 4096
 _KEY: Final = "ctn-v1"
+_FRAME: Final = 3  # values beside the tokens: the map, the key, the list
 _GZIP: Final = 16 + zlib.MAX_WBITS
 # Gzip had other letters before; they are read and never written.
 _OLD: Final = {b"D": b"M", b"E": b"O", b"F": b"P"}
@@ -73,13 +74,15 @@ class Container:
         if encoding.is_gzipped:
             body = _unzip(body, max_bytes)
         try:
+            count_items(body, max_tokens + _FRAME)
+        except LimitError:
+            raise MalformedError(f"a container has at most {max_tokens} tokens, this one has more") from None
+        try:
             value = decode(body, max_bytes=max_bytes)
         except CodecError as error:
             raise MalformedError(f"in the container: {error.message}", hint=error.hint) from error
         match value:
             case {"ctn-v1": [*tokens], **rest} if not rest and all(type(token) is bytes for token in tokens):
-                if len(tokens) > max_tokens:
-                    raise MalformedError(f"a container has at most {max_tokens} tokens, this one has {len(tokens)}")
                 return cls.of(tokens)
         raise MalformedError(f'a container is {{"{_KEY}": [bytes, …]}}')
 

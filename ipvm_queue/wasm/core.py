@@ -18,11 +18,11 @@ import wasmtime
 from wasmtime import _ffi as ffi
 from wasmtime._ffi import dll
 
-from ipvm_queue.errors import CodecError, ModuleError
-from ipvm_queue.ipld import decode, encode
+from ipvm_queue.errors import CodecError, LimitError, ModuleError
+from ipvm_queue.ipld import count_items, decode, encode
 from ipvm_queue.wasm import core_host
 from ipvm_queue.wasm.faults import error_failure, trap_failure
-from ipvm_queue.wasm.outcome import MAX_OUTPUT, CallError
+from ipvm_queue.wasm.outcome import MAX_OUTPUT, MAX_VALUES, CallError
 from ipvm_queue.wasm.scalars import MismatchError, core_argument, shortest_f32
 
 if TYPE_CHECKING:
@@ -173,6 +173,11 @@ class _BytesEntry:
         if length > MAX_OUTPUT:
             raise CallError("output-limit", f"the result has {length} bytes, at most {MAX_OUTPUT} are taken", "guest")
         data = ctypes.string_at(core_host.address(caller, memory, packed >> 32, length), length)
+        if length > MAX_VALUES:  # each has one byte at least
+            try:
+                count_items(data, MAX_VALUES)
+            except LimitError as error:
+                raise CallError("output-limit", f"the result has {error.message}", "guest") from error
         try:
             return decode(data)
         except CodecError as error:

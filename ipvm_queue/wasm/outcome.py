@@ -11,6 +11,8 @@ Fault: TypeAlias = Literal["requestor", "runner", "guest"]
 
 MAX_OUTPUT: Final = 64 * 1024 * 1024
 """Bytes that a result may have, counted on its IPLD form."""
+MAX_VALUES: Final = 1024 * 1024
+"""Values that a result of the bytes ABI may have: each takes up to a hundred bytes once it is decoded."""
 MAX_MESSAGE: Final = 2000
 """Characters that an error's message has; names and types in it are the guest's to choose."""
 MAX_TABLE_ELEMENTS: Final = 100_000

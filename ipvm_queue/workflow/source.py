@@ -6,10 +6,10 @@ import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from ipvm_queue.errors import CodecError, DocumentError, Fault, LimitError
-from ipvm_queue.ipld import Value, check, decode
+from ipvm_queue.ipld import Value, check, count_items, decode
 from ipvm_queue.workflow.checks import CBOR_MAPS, refuse
 from ipvm_queue.workflow.positions import Positions
 from ipvm_queue.workflow.shapes import Reading, parse_cid
@@ -17,6 +17,8 @@ from ipvm_queue.workflow.unfit import Unfit, note_unfit
 
 if TYPE_CHECKING:
     from ipvm_queue.workflow.limits import DocumentLimits
+
+_LARGE: Final = "put large values into blocks and link to them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,7 @@ def parse(data: bytes | str | dict[str, Value], name: str, limits: DocumentLimit
     if isinstance(data, dict):
         return Source(name, data)
     if len(data) > limits.size:
-        hint = "put large values into blocks and link to them"
-        _refuse("too-large", f"{name} has {len(data)} bytes, at most {limits.size} are read", name, hint=hint)
+        _refuse("too-large", f"{name} has {len(data)} bytes, at most {limits.size} are read", name, hint=_LARGE)
     if not data.strip():
         _refuse("empty", f"{name} is empty", name, hint="a job is a map of labelled jobs")
     if isinstance(data, str):
@@ -73,8 +74,14 @@ def check_fit(source: Source, limits: DocumentLimits) -> None:
 
 
 def _parse_cbor(data: bytes, name: str, limits: DocumentLimits) -> Source:
+    if len(data) > limits.values:  # each value has one byte at least
+        try:
+            count_items(data, limits.values)
+        except LimitError as error:
+            _refuse("too-large", f"{name} has {error.message}", name, hint=_LARGE)
     try:
-        return Source(name, decode(data, max_bytes=limits.size, max_depth=limits.depth), data=data)
+        value = decode(data, max_bytes=limits.size, max_depth=limits.depth, max_items=len(data))
+        return Source(name, value, data=data)
     except LimitError as error:
         _refuse("too-deep", error.message, name)
     except CodecError as error:

@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvm_queue.errors import CodecError, IpvmError, LimitError
-from ipvm_queue.ipld import Block, Link, codec_cbor2, from_json, from_plain, read_car, to_json, to_plain, write_car
+from ipvm_queue.ipld import (
+    Block,
+    Link,
+    codec_cbor2,
+    count_items,
+    from_json,
+    from_plain,
+    read_car,
+    to_json,
+    to_plain,
+    write_car,
+)
 from ipvm_queue.ipld.dagcbor import to_reference
 from ipvm_queue.ipld.value import MAX_DEPTH, check
 
@@ -107,6 +118,27 @@ def test_all_codecs_accept_the_same_bytes(data: bytes) -> None:
             check(value)
             assert kinds(to_reference(value)) == kinds(reference)
             assert data == codec.encode(value, MAX_DEPTH)
+
+
+def size_of(value: Any) -> int:
+    """Return how many values there are in one, with the keys of maps and the tags of links."""
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(map(size_of, value.values()))
+    if isinstance(value, list):
+        return 1 + sum(map(size_of, value))
+    return 2 if isinstance(value, Link) else 1
+
+
+@given(values)
+def test_values_are_counted_without_being_made(value: Any) -> None:
+    """The heads in DAG-CBOR are as many as the values that it decodes to."""
+    assert count_items(codec_cbor2.encode(value, MAX_DEPTH)) == size_of(value)
+
+
+@given(loose | broken() | st.binary(max_size=40))
+def test_any_bytes_are_counted_to_their_end(data: bytes) -> None:
+    """What is no DAG-CBOR has at most one value a byte, and counting ends."""
+    assert count_items(data) <= len(data)
 
 
 @given(st.integers(0, 70), st.integers(0, 66), st.booleans())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import struct
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import dag_cbor
 import pytest
 
 from ipvm_queue.errors import CodecError, LimitError
-from ipvm_queue.ipld import CODEC, MAX_DEPTH, Link, cid_of, dagcbor, decode, encode
+from ipvm_queue.ipld import CODEC, MAX_DEPTH, Link, cid_of, count_items, dagcbor, decode, encode
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -274,6 +275,38 @@ def test_size_is_limited() -> None:
     """More bytes than `max_bytes` are not looked at."""
     with pytest.raises(LimitError, match="11 bytes of DAG-CBOR, at most 10"):
         decode(b"\x4a" + bytes(10), max_bytes=10)
+
+
+@pytest.mark.usefixtures("codec")
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [(None, 1), ([{}] * 9, 10), ({"a": {"b": 1}}, 5), ([LINK, b"x" * 70_000, "y" * 300, "z" * 30, "w", 1.5, -999], 9)],
+    ids=["one", "empty maps", "keys", "strings, links and numbers"],
+)
+def test_the_number_of_values_is_limited(value: object, count: int) -> None:
+    """As many values as `max_items` are decoded, keys and the tags of links counted; one more is a `LimitError`."""
+    data = encode([value] * 100)
+    most = 100 * count + 1
+
+    assert count_items(data) == most
+    assert decode(data, max_items=most) == [value] * 100
+    with pytest.raises(LimitError, match=f"more than {most - 1} values"):
+        decode(data, max_items=most - 1)
+
+
+@pytest.mark.usefixtures("codec")
+def test_many_values_in_few_bytes_are_refused_before_they_are_made() -> None:
+    """An empty map is a byte here and seventy in memory: nine million of them are not decoded."""
+    many = b"\x9a" + struct.pack(">I", 9_000_000) + b"\xa0" * 9_000_000
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(LimitError, match="values"):
+            decode(many)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.usefixtures("codec")

@@ -301,6 +301,15 @@ def test_a_task_that_did_not_run_says_so_under_its_promise():
     assert flaw(world.bundle(label="b", instead=claimed)) == ("task", Verdict.SWAPPED)
 
 
+def test_a_bundle_has_so_many_values():
+    """Blocks of a megabyte each, which may take seventy times as much memory, are no bundle together."""
+    blocks = [encode([number, *[0] * 1_100_000]) for number in range(8)]
+
+    assert verify(Container.of([*WHOLE.members().values(), *blocks[:2]]).write()).holds
+    with pytest.raises(MalformedError, match="values"):
+        verify(Container.of([*WHOLE.members().values(), *blocks]).write())
+
+
 def test_all_policies_of_a_bundle_are_judged_within_one_measure():
     """What would take long to judge of each of many receipts is not judged of all of them."""
     policy = [["all", ".params[0]", ["and", [["!=", ".", -1]] * 50]]]

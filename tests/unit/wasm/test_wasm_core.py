@@ -179,6 +179,25 @@ def test_a_result_is_read_only_where_it_is(bench: Bench, func: str, code: str):
     assert error["fault"] == "guest"
 
 
+@pytest.mark.parametrize(("count", "code"), [(1_048_575, None), (1_048_576, "wasm/output-limit")])
+def test_a_result_has_so_many_values(bench: Bench, count: int, code: str | None):
+    """A value is a byte of the guest's and a hundred of the worker's: a list of too many is an error of the guest."""
+    module = f"""(module (memory (export "memory") 32)
+      (func (export "ipvm_alloc") (param i32) (result i32) i32.const 0)
+      (func (export "f") (param i32 i32) (result i64)
+        (i64.store (i32.const 1) (i64.const {int.from_bytes(count.to_bytes(4), "little")}))
+        (i32.store8 (i32.const 0) (i32.const 0x9a))
+        (memory.fill (i32.const 5) (i32.const 0xa0) (i32.const {count}))
+        (i64.const {count + 5})))"""
+
+    outcome = bench.run(module, "f", limits=Limits(10_000_000, 64 << 20, 60.0))
+
+    if code is None:
+        assert outcome.out == {"ok": [{}] * count}
+    else:
+        assert (outcome.out["error"]["code"], outcome.out["error"]["fault"]) == (code, "guest")
+
+
 @pytest.mark.parametrize("pointer", [0x20000, -1, 0x1FFFF])
 def test_arguments_are_written_only_where_there_is_memory(bench: Bench, pointer: int):
     """An allocator that answers with a place outside memory is an error of the guest."""

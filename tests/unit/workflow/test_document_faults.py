@@ -186,6 +186,13 @@ def test_a_document_of_50_megabytes_is_refused_unread():
     assert "8388608" in fault.message
 
 
+def test_the_number_of_values_is_limited():
+    """Bytes that would become more in memory than any honest document does are refused as too large."""
+    document = encode({"header": {}, "jobs": {"a": {"type": "wasm/1.0", "input": [{}] * 2_100_000}}})
+
+    assert only_fault(document).code == "too-large"
+
+
 def test_the_number_of_jobs_is_limited():
     """One job more than the limit is refused; in-place jobs count."""
     jobs = {f"j{index}": wasm() for index in range(3)}
