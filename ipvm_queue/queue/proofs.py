@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.errors import UsageError
 from ipvm_queue.ucan import Command, Container, Delegation, InvalidClaimError, RevokedError, UcanError, Validator
 from ipvm_queue.ucan.fields import MAX_PROOFS
 from ipvm_queue.ucan.proof import is_same
+from ipvm_queue.ucan.token import without_fragment
 from ipvm_queue.ucan.window import check_time
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _MAX_FILE: Final = 2 * 1024 * 1024
 _TAG: Final = b"ucan/dlg@"
-_MAX_STEPS: Final = 4096  # a container of others must not make a search long
+_MAX_CHAINS: Final = 4096  # that are begun: a container of others must not make a search long
 
 
 class Proofs:
@@ -65,25 +66,24 @@ class Proofs:
 
         With `now` (Unix seconds) those alone that hold then; what is in `revoked` is in none.
         """
-        usable = [each for each in self.delegations if each.cmd.proves(command) and self._holds(each, now, revoked)]
-        ahead: deque[Chain] = deque(
-            (each,)
-            for each in usable
-            if each.sub is not None and is_same(each.sub, subject) and is_same(each.iss, subject)
-        )
-        for _ in range(_MAX_STEPS):
-            if not ahead:
-                return
+        following: dict[str, list[Delegation]] = defaultdict(list)
+        for each in self.delegations:
+            about = each.sub is None or is_same(each.sub, subject)
+            if about and each.cmd.proves(command) and self._holds(each, now, revoked):
+                following[without_fragment(each.iss)].append(each)
+        ahead: deque[Chain] = deque((each,) for each in following[without_fragment(subject)] if each.sub is not None)
+        left = _MAX_CHAINS
+        while ahead:
             chain = ahead.popleft()
-            end = chain[-1].aud
+            end = without_fragment(chain[-1].aud)
             if is_same(end, audience):
                 yield chain
             if len(chain) == MAX_PROOFS:
                 continue
-            for each in usable:
-                about = each.sub is None or is_same(each.sub, subject)
-                if about and is_same(each.iss, end) and each not in chain:
+            for each in following[end][:left]:
+                if not any(each is other for other in chain):
                     ahead.append((*chain, each))
+                    left -= 1
 
     def chain(
         self, subject: str, audience: str, command: str, *, now: int | None = None, revoked: Collection[Link] = ()
