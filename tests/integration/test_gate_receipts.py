@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from bundle_attacks import ATTACKS, one, resigned
-from bundles import ELSE, MALLORY, OTHER_WORKER, Q, S, W, World, dlg, flipped, handed, inv, task
+from bundles import ELSE, MALLORY, OTHER_WORKER, REGISTRY, Q, S, W, World, dlg, flipped, handed, inv, task
 from gates import Request, cid, delegation, invocation
 from modules import salt
 from principals import NOW
 
 from ipvm_queue.ipld import Link
+from ipvm_queue.queue.bundle import verify
 from ipvm_queue.ucan import Container, issue, task_link
 
 pytestmark = pytest.mark.integration
