@@ -1,19 +1,13 @@
-"""`ipvm`: runs, receipts, blocks, memo, keys, graphs, and what the doctor says."""
+"""`ipvm`: runs, receipts, blocks, memo, keys and graphs."""
 
 from __future__ import annotations
 
-import json
 import re
-import signal
-import socket
 import subprocess
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 from commands import BIN, PIPELINE, ROOT
-from processes import processes, wait_until_gone
 from stack import Stack
 
 from ipvm_queue.crypto import load_signer
@@ -343,103 +337,6 @@ def test_a_graph_is_drawn(call):
     assert call("ipvm", "graph").code == 2
 
 
-@integration
-@on_stack
-def test_the_doctor_finds_a_healthy_stack_healthy(call, monkeypatch):
-    """The doctor prints each setting with its source and finds a stack of ours in order."""
-    monkeypatch.setenv("IPVM_LAESE", "3")
-
-    answer = call("ipvm", "doctor", "--json")
-
-    assert answer.code == 0
-    checks = {each["check"]: each for each in answer.json["checks"]}
-    names = ("key", "broker", "persistence", "commands", "clock")
-    assert {name: checks[name]["level"] for name in names} == dict.fromkeys(names, "ok")
-    assert "WAITAOF" in checks["commands"]["message"]
-    assert checks["environment"]["hint"] == "did you mean IPVM_LEASE?"
-    (row,) = [row for row in answer.json["settings"] if row["name"] == "key"]
-    assert row["source"] == "env IPVM_KEY"
-
-
-@integration
-@pytest.mark.parametrize(
-    ("told", "level", "words"),
-    [
-        ({"appendonly": "no"}, "warn", "`appendonly yes`"),
-        ({"appendonly": "yes", "appendfsync": "no"}, "warn", "everysec"),
-        ({"appendonly": "yes", "appendfsync": "always"}, "ok", ""),
-    ],
-)
-def test_the_doctor_says_whether_commands_may_be_done(call, tmp_path, told, level, words):
-    """On a broker that cannot keep an intent, what to change; its guard would refuse every destructive effect."""
-    stack = Stack(tmp_path / "broker")
-    try:
-        stack.start_valkey(gate=False)
-        for name, value in told.items():
-            stack.redis.config_set(name, value)
-        checks = {
-            each["check"]: each for each in call("ipvm", "doctor", "--broker", stack.url, "--json").json["checks"]
-        }
-    finally:
-        stack.stop()
-
-    assert checks["commands"]["level"] == level
-    assert words in (checks["commands"]["hint"] or "")
-
-
-@integration
-def test_the_doctor_says_what_it_may_not_ask(call, tmp_path):
-    """Who may not say WAITAOF is told so, not that the broker forgets."""
-    stack = Stack(tmp_path / "broker")
-    try:
-        stack.start_valkey(gate=False)
-        stack.redis.execute_command("ACL", "SETUSER", "some", "on", ">one", "~*", "+@all", "-waitaof")
-        url = f"redis://some:one@127.0.0.1:{stack.port}/0"
-        checks = {each["check"]: each for each in call("ipvm", "doctor", "--broker", url, "--json").json["checks"]}
-    finally:
-        stack.stop()
-
-    assert (checks["commands"]["level"], "not tried" in checks["commands"]["message"]) == ("ok", True)
-
-
-def test_the_doctor_masks_passwords_and_says_what_is_wrong(call):
-    """A broker that is away: exit code 6, the check that failed, and no password anywhere."""
-    answer = call("ipvm", "doctor", "--broker", "redis://me:secret@127.0.0.1:1/0")
-
-    assert answer.code == 6
-    assert "FAILED  broker: " in answer.out
-    assert "redis://me:***@127.0.0.1:1/0  (flag)" in answer.out
-    assert "secret" not in answer.out + answer.err
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, "cannot read {path}: No such file or directory"),
-        ("[dns", "{path} is not TOML"),
-        ("[dns]\nbogus = 1", "{path}: [dns] has no 'bogus'"),
-        ("[http]\ntimeout = 5", None),
-    ],
-)
-def test_the_doctor_reads_what_effects_are_told(call, write, monkeypatch, tmp_path, content, said):
-    """The file that `effects_config` names is read as a worker reads it, and what is wrong with it fails."""
-    path = tmp_path / "work" / "effects.toml" if content is None else write("effects.toml", content)
-    monkeypatch.setenv("IPVM_EFFECTS_CONFIG", str(path))
-
-    answer = call("ipvm", "doctor", "--json", "--broker", "redis://127.0.0.1:1/0")
-
-    (check,) = [each for each in answer.json["checks"] if each["check"] == "effects_config"]
-    assert check["level"] == ("ok" if said is None else "fail")
-    assert check["message"].startswith((said or "{path}").format(path=path))
-
-
-def test_the_doctor_knows_the_variables_of_the_documentation(call, monkeypatch):
-    """The passwords that an operator exports are no misspelt settings."""
-    monkeypatch.setenv("IPVM_GATE_PASSWORD", "x" * 16)
-
-    assert "environment" not in call("ipvm", "doctor", "--broker", "redis://127.0.0.1:1/0").out
-
-
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
 def test_a_shell_is_taught_to_complete(call, shell):
     """The completion scripts name both commands."""
@@ -464,82 +361,3 @@ def test_the_commands_complete():
     done = subprocess.run([BIN / "ipvm"], env=environment, capture_output=True, text=True, check=True)
 
     assert done.stdout == "plain,receipt\n"
-
-
-@integration
-def test_a_stack_stays_until_it_is_interrupted(begin, home):
-    """`ipvm up` prints where things are, lets other commands join, shows Flower, and stops it all on Ctrl-C."""
-    up = begin("ipvm", "up", "--json")
-    told = json.loads(up.stdout.readline())
-    pids = processes(home)
-    submitted = subprocess.run([BIN / "ipvm-submit", PIPELINE], capture_output=True, text=True, check=True)
-    assert submitted.stdout.endswith("count: 10\n")
-    assert pids <= processes(home)
-    if told["flower"]:
-        page = _wait_for_page(told["flower"])
-        assert "Flower" in page
-
-    up.send_signal(signal.SIGINT)
-    up.communicate(timeout=30)
-
-    assert up.returncode == 0
-    wait_until_gone(pids)
-    assert processes(home) == set()
-
-
-def test_a_port_that_is_taken_is_not_announced(call, home):
-    """`ipvm up --port N` where somebody listens on N already starts nothing, and says so."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        answer = call("ipvm", "up", "--flower", "--port", port)
-
-    assert (answer.code, answer.out) == (2, "")
-    assert f"Flower cannot have the port {port}: Address already in use" in answer.err
-    assert processes(home) == set()
-
-
-@integration
-def test_a_stack_that_others_do_not_find_says_how_to_submit(begin, monkeypatch):
-    """Where another broker is set, the command that `ipvm up` names finds the stack all the same."""
-    monkeypatch.setenv("IPVM_BROKER_URL", "redis://127.0.0.1:1/0")
-    up = begin("ipvm", "up", "--no-flower")
-    told = [up.stderr.readline() for _ in range(4)]
-
-    (command,) = [line.removeprefix("submit with: ").split() for line in told if line.startswith("submit with: ")]
-    submitted = subprocess.run(
-        [BIN / command[0], *command[1:-1], PIPELINE], capture_output=True, text=True, check=False
-    )
-    up.send_signal(signal.SIGINT)
-    up.communicate(timeout=30)
-
-    assert not any("by itself" in line for line in told)
-    assert submitted.stdout.endswith("count: 10\n")
-
-
-@integration
-def test_a_killed_up_leaves_nothing_running(begin, home):
-    """Kill -9 of `ipvm up` ends Valkey, the workers and Flower."""
-    up = begin("ipvm", "up", "--json")
-    told = json.loads(up.stdout.readline())
-    if told["flower"]:
-        _wait_for_page(told["flower"])
-    pids = processes(home)
-
-    up.kill()
-    up.communicate()
-
-    wait_until_gone(pids)
-    if told["flower"]:
-        with pytest.raises(OSError, match="refused"):
-            urllib.request.urlopen(told["flower"], timeout=5)  # noqa: S310 - our own address
-
-
-def _wait_for_page(address):
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own address
-                return answer.read().decode()
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
