@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.effects import is_private, safety_of, uses
-from ipvm_queue.errors import RefusedError, UsageError
+from ipvm_queue.errors import IpvmError, RefusedError, UsageError
 from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.plan import Plan, compile_plan, load
 from ipvm_queue.queue import Proofs, WorkQueue, establish
 from ipvm_queue.queue.agents import keep
-from ipvm_queue.queue.counter import Counter
+from ipvm_queue.queue.counter import Counter, NoAnswerError
 from ipvm_queue.queue.export import Asked, export
 from ipvm_queue.queue.pause import collector_paused
 from ipvm_queue.queue.requests import GATE_QUEUE
@@ -162,7 +162,12 @@ class Client:
             ready, brought = self._complete(workflow, folder, blocks)
             link = Link.of(ready.document, DAG_CBOR)
             missing = {cid: data for cid, data in brought.items() if self.blocks.size(cid) is None}
-            accepted = self.counter.push(link, {link: ready.document, **missing}, patience=patience)
+            try:
+                accepted = self.counter.push(link, {link: ready.document, **missing}, patience=patience)
+            except NoAnswerError as error:
+                with suppress(IpvmError):  # the gate may have let it in, and died before it answered
+                    return self.run(str(error.fields["run"]))
+                raise
             plan = self._plan(accepted.plan)
         return Run(accepted.run, plan, self._stores())
 

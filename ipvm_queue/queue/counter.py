@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipvm_queue.errors import CodecError, IpvmError, RefusedError, UnavailableError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue import requests
-from ipvm_queue.ucan import Validator, read
+from ipvm_queue.queue.let_in import run_of
+from ipvm_queue.ucan import Invocation, Validator, read
 from ipvm_queue.ucan.classic import queue_of
 from ipvm_queue.ucan.proof import is_same
 
@@ -29,6 +30,10 @@ _LAST: Final = 0.5  # seconds in which an answer is on its way that was given be
 _MAYBE: Final = "what was asked may be done yet, for some minutes, when it is back: ipvm run list"
 _UNSERVED: Final = "no gate serves this queue"
 _HINT: Final = "ask the queue's operator for a delegation (ipvm delegate), and send it along: --proof FILE"
+
+
+class NoAnswerError(UnavailableError):
+    """Raised where a gate has not answered: what was asked may have been done, if it died over that."""
 
 
 class Accepted(NamedTuple):
@@ -108,11 +113,19 @@ class Counter:
             self._queue = said
 
     def push(self, job: Link, blocks: Mapping[Link, bytes], *, patience: float | None = None) -> Accepted:
-        """Have a signed job (by its document's CID) enqueued, with the blocks it brings; raises `RefusedError`."""
+        """Have a signed job (by its document's CID) enqueued, with the blocks it brings; raises `RefusedError`.
+
+        A `NoAnswerError` names the run that it is if it was let in all the same, by a gate whose answer was lost.
+        """
         asked = requests.push(
             self._signer, self.queue, self.service, job, self._proofs, now=int(time()), lifetime=self._job_ttl
         )
-        match self.ask(asked, blocks, patience=patience):
+        try:
+            answer = self.ask(asked, blocks, patience=patience)
+        except NoAnswerError as error:
+            eight = Invocation.parse(asked.container.tokens[asked.invocation.args["inv"]])
+            raise NoAnswerError(error.message, hint=error.hint, run=run_of(eight)) from error
+        match answer:
             case {"run": str() as run, "plan": Link() as plan, "inv": Link() as invocation}:
                 return Accepted(run, plan, invocation)
             case other:
@@ -150,7 +163,7 @@ class Counter:
         """Hand a request to the gate, wait at most `patience` seconds, and return what its answer says is `ok`.
 
         A request that nobody waits for any more is taken back. Raises `RefusedError` with the rule and the token that
-        broke it, `UnavailableError` where no answer comes, and on Ctrl-C a `KeyboardInterrupt` that says what became of
+        broke it, `NoAnswerError` where no answer comes, and on Ctrl-C a `KeyboardInterrupt` that says what became of
         the request.
         """
         request = token_hex(16)
@@ -163,7 +176,7 @@ class Counter:
             self._inbox.withdraw(request)
             answer = self._inbox.answer(request, _LAST)
         if answer is None:
-            raise UnavailableError(
+            raise NoAnswerError(
                 f"{'the gate does not answer' if self._is_served() else _UNSERVED}: the request is taken back",
                 hint="start one: celery -A workers.gate worker -P solo",
             )
@@ -176,7 +189,7 @@ class Counter:
             try:
                 answer = self._inbox.answer(request, min(_TICK, left))
             except UnavailableError as error:
-                raise UnavailableError(error.message, hint=_MAYBE) from error
+                raise NoAnswerError(error.message, hint=_MAYBE) from error
             if answer is not None:
                 return answer
             reason = "waiting for the gate to answer" if self._is_served() else f"waiting: {_UNSERVED}"

@@ -14,7 +14,7 @@ from stack import Stack
 
 from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import Link
-from ipvm_queue.store import Keys, RedisReplays, connect
+from ipvm_queue.store import Inbox, Keys, RedisReplays, connect
 from ipvm_queue.store.replays import WITHDRAWN
 
 pytestmark = pytest.mark.integration
@@ -103,6 +103,16 @@ def test_what_a_gate_has_let_in_is_not_called_taken_back(stack):
     assert asked.returncode == 130
     run_told = f"interrupted: run {run.decode()} goes on: ipvm run watch {run.decode()}"
     assert told.splitlines()[-1] in ("interrupted: the gate had answered: ipvm run list", run_told)
+
+
+def test_a_job_whose_answer_was_lost_is_told_by_its_run(stack, monkeypatch):
+    """A gate that dies between letting a job in and answering leaves a run: the submitter gets that, and no error."""
+    stack.start_gate()
+    monkeypatch.setattr(Inbox, "answer", lambda *_: time.sleep(0.2))  # lost on its way, which no process can arrange
+    with stack.client() as client:
+        run = client.submit(job(), patience=5)
+        assert run.status == "running"
+        assert [each.id for each in client.runs()] == [run.id]
 
 
 def test_a_request_that_was_taken_back_claims_nothing(stack):
