@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
@@ -16,6 +15,8 @@ from ipvm_queue.cli.words import say
 if TYPE_CHECKING:
     from ipvm_queue.client import Client
     from ipvm_queue.run import Run
+
+_LEAST: Final = 5.0  # seconds that a gate has to let a job in, however short the wait for its end is to be
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,15 +81,14 @@ def submit(
         return plan_of(document, broker, key, proofs, as_json=as_json)
     given = _read(bundles)
     with options.connected(broker, key, workers=True, proofs=proofs) as client:
-        begun = monotonic()
+        patience = None if timeout is None else max(timeout, _LEAST)
         for bundle in given:
             client.hand_over(bundle)
         with documents.named(document):
-            run = client.submit(document.workflow, folder=document.folder, blocks=document.blocks, patience=timeout)
+            run = client.submit(document.workflow, folder=document.folder, blocks=document.blocks, patience=patience)
         if no_wait:
             return _leave(run, client, as_json=as_json)
-        left = None if timeout is None else max(0.0, timeout - (monotonic() - begun))
-        return wait(run, client, left, as_json=as_json, reveal=reveal)
+        return wait(run, client, timeout, as_json=as_json, reveal=reveal)
 
 
 def _read(bundles: tuple[Path, ...]) -> list[bytes]:
