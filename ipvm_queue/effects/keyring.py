@@ -5,10 +5,11 @@ They are not the worker's own: whoever could have that sign anything could speak
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64decode
 from json import loads
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.crypto import load_signer, principal
 from ipvm_queue.effects.contract import EffectError
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _MAX_FILES: Final = 1000
 _MAP: Final = 5  # CBOR's major type
 _MAX_TOKEN: Final = 1024 * 1024  # bytes; no reader takes a longer token
+_NAMES: Final = frozenset({"ucv", "att", "prf"})  # one of them is in the head or the body of each UCAN before 1.0
+_NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/_-]+")
+_OBJECT: Final = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*"')  # how a JSON object begins that has something in it
 
 
 def read_did(uri: str) -> str:
@@ -80,7 +84,7 @@ def refuse_tokens(did: str, data: bytes) -> None:
     """Raise `EffectError` `keys/token` for data that would be a capability in the name of `did` once it is signed.
 
     A job may have a key sign what it likes, and not give away what the key's owner may do: the payload of a UCAN of
-    version 1, the head and body of a JWT that is one.
+    version 1, the head and body of a JWT that is one, or that another reader may take for one.
     """
     if _is_payload(data) or _is_jwt(data):
         message = f"this would be a UCAN in the name of {did}: a job cannot have one signed"
@@ -94,12 +98,21 @@ def _is_payload(data: bytes) -> bool:
 
 def _is_jwt(data: bytes) -> bool:
     head, dot, body = data[:_MAX_TOKEN].partition(b".")
-    return bool(dot) and ("ucv" in _part(head) or {"att", "prf"} & _part(body).keys() != set())
+    return bool(dot) and (_is_part(head) or _is_part(body))
 
 
-def _part(text: bytes) -> dict[str, Any]:
+def _is_part(text: bytes) -> bool:
+    """Whether one side of the dot has a UCAN's names in it, or is an object that others may read and we do not."""
+    plain = _unpacked(text)
     try:
-        value = loads(urlsafe_b64decode(text + b"=" * (-len(text) % 4)))
+        value = loads(plain)
     except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return _OBJECT.match(plain) is not None
+    return isinstance(value, dict) and not _NAMES.isdisjoint(value)
+
+
+def _unpacked(text: bytes) -> bytes:
+    """Return what a base64 text holds to the most lenient reader: strange characters left out, a lone last one, too."""
+    kept = _NO_BASE64.sub(b"", text)
+    kept = kept[: len(kept) - (len(kept) % 4 == 1)]
+    return urlsafe_b64decode(kept + b"=" * (-len(kept) % 4))

@@ -73,6 +73,46 @@ def test_no_capability_is_signed_for_a_job(context):
         assert "ok" in run(context, ED.did, "crypto/sign", value=value).out
 
 
+HEAD = b'{"alg":"EdDSA","typ":"JWT"}'
+UCAN = b'{"alg":"EdDSA","typ":"JWT","ucv":"0.9.1"}'
+ATT = b'{"iss":"did:key:zA","aud":"did:key:zB","exp":9999999999,"att":[{"with":"x:y","can":"*"}]}'
+DEEP = b"[" * 2000 + b"]" * 2000
+
+
+def packed(*parts):
+    """Return what of a JWT is signed."""
+    return b".".join(urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        packed(UCAN[:-1] + b',"x":"\xff"}', ATT[:-1] + b',"fct":["\xff"]}'),
+        packed(UCAN[:-1] + b',"x":' + DEEP + b"}", ATT[:-1] + b',"fct":' + DEEP + b"}"),
+        packed(HEAD, ATT[:-1] + b',"x":' + b"1" * 5000 + b"}"),
+        packed(HEAD, b"\xef\xbb\xbf" + ATT),
+        packed(HEAD, b" " + ATT + b" and more"),
+        packed(HEAD, ATT[:-1] + b',"x":"' + b"x" * 2_000_000 + b'"}'),
+        packed(HEAD, b'{"\\u0061tt":[]}'),
+        packed(HEAD, ATT + b" " * (-len(ATT) % 3)) + b"A",
+        packed(HEAD, ATT).replace(b".", b"!.!"),
+        packed(HEAD, b'{"ucv":"0.10.0","iss":"did:key:zA","cap":{}}'),
+    ],
+    ids=["utf8", "deep", "digits", "bom", "trailing", "long", "escaped", "odd", "strange", "0.10"],
+)
+def test_what_another_reader_may_take_for_a_capability_is_not_signed(context, value):
+    """A JWT that is read leniently elsewhere is one: what cannot be judged here is refused."""
+    error = error_of(context, ED.did, "crypto/sign", value=value)
+
+    assert (error.code, error.fault) == ("keys/token", "requestor")
+
+
+@pytest.mark.parametrize("value", ["example.com", "report.txt", packed(HEAD, b"{}"), packed(b"[1", b"no JSON")])
+def test_text_with_a_dot_in_it_is_signed(context, value):
+    """What nobody can take for a JWT of a UCAN is none."""
+    assert "ok" in run(context, ED.did, "crypto/sign", value=value).out
+
+
 @pytest.mark.parametrize("uri", ["did:key:zNonsense", "did:web:example.com", "did:key:"])
 def test_what_is_no_key_is_the_requestors_fault(context, uri):
     """A DID must be one whose key can be known."""
