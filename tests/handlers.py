@@ -57,9 +57,13 @@ class Given:
         return self.tables.get(table, {})
 
 
-def call_of(uri, ability, *, task=TASK, seconds=20.0, max_bytes=MIB, **args):
-    """Return a call that has `seconds` from now."""
-    return Call(uri, ability, args, task, time.monotonic() + seconds, max_bytes, 1)
+def all_may(_command, _args):
+    """Object to nothing."""
+
+
+def call_of(uri, ability, *, task=TASK, seconds=20.0, max_bytes=MIB, objection=all_may, **args):
+    """Return a call that has `seconds` from now, of one who may do all but what there is an objection to."""
+    return Call(uri, ability, args, task, time.monotonic() + seconds, max_bytes, 1, objection=objection)
 
 
 def run(context, uri, ability, **given):

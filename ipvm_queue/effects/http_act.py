@@ -15,12 +15,13 @@ The value of every success is `{"status": 200, "headers": {…}, "body": …}` w
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from ipvm_queue.effects.contract import EffectError, NotDoneError, Outcome
 from ipvm_queue.effects.http_body import value_of
-from ipvm_queue.effects.http_exchange import Exchange, anywhere, exchange
+from ipvm_queue.effects.http_exchange import Exchange, exchange, shown
 from ipvm_queue.effects.http_request import READS, Request, read_url, request_of
 from ipvm_queue.effects.http_settings import KEY_FIELD, origin_of, read_settings
 
@@ -40,12 +41,15 @@ _GATEWAY: Final = frozenset({502, 504})
 _NONE: Final = frozenset({404, 410})
 
 
-def act(context: Context, call: Call, follow: Callable[[httpx.URL], None] = anywhere) -> Outcome:
-    """Do a read or a command; raises `http/…` errors, and what `follow` raises for a redirect."""
+def act(context: Context, call: Call, follow: Callable[[httpx.URL], None] | None = None) -> Outcome:
+    """Do a read or a command; raises `http/…` errors, and what `follow` raises for a redirect.
+
+    Without a `follow`, a read is led on to where who asked might have read by themselves, and no further.
+    """
     settings = read_settings(context.config("http"))
     request = request_of(call, settings)
     deadline = min(call.deadline, monotonic() + settings.timeout)
-    answer = exchange(request, settings, deadline, call.max_bytes, follow)
+    answer = exchange(request, settings, deadline, call.max_bytes, follow or partial(_follow, call))
     error = _error(answer, request)
     if error is None:
         return Outcome({"ok": _value(answer, call.args.get("as", "auto"), request)}, answer.evidence)
@@ -68,9 +72,8 @@ def reconcile(context: Context, call: Call) -> Outcome | None:
     url = read_url(origin.reconcile.replace(KEY_FIELD, str(call.task)))
     try:
         request = Request("GET", url, {}, b"", None)
-        answer = exchange(
-            request, settings, monotonic() + settings.timeout, call.max_bytes
-        )  # the act's own may be over
+        deadline = monotonic() + settings.timeout  # the act's own may be over
+        answer = exchange(request, settings, deadline, call.max_bytes, partial(_stay, url))
         if answer.status in _NONE:
             raise NotDoneError(f"{url} knows of no such act")
         if not _is_success(answer.status):
@@ -79,6 +82,19 @@ def reconcile(context: Context, call: Call) -> Outcome | None:
         return Outcome({"ok": _value(answer, call.args.get("as", "auto"), request)}, evidence)
     except EffectError:
         return None
+
+
+def _follow(call: Call, ahead: httpx.URL) -> None:
+    """Raise `http/not-granted` for a redirect to what who asked may not read."""
+    refusal = call.objection(f"/{call.ability}", {**call.args, "uri": str(ahead)})
+    if refusal is not None:
+        raise EffectError("http/not-granted", f"led on to {shown(ahead)}: {refusal['message']}", "requestor")
+
+
+def _stay(url: httpx.URL, ahead: httpx.URL) -> None:
+    """Raise `http/redirects` where the address for acts leads to another origin: nobody has said that it knows."""
+    if origin_of(ahead) != origin_of(url):
+        raise EffectError("http/redirects", f"{shown(url)} leads to another origin, {shown(ahead)}", "world")
 
 
 def _is_success(status: int) -> bool:

@@ -67,18 +67,14 @@ class Exchange(NamedTuple):
         return evidence
 
 
-def anywhere(ahead: httpx.URL) -> None:
-    """Let a read be led on to wherever the settings allow."""
-
-
 def exchange(
     request: Request,
     settings: HttpSettings,
     deadline: float,
     max_bytes: int,
-    follow: Callable[[httpx.URL], None] = anywhere,
+    follow: Callable[[httpx.URL], None],
 ) -> Exchange:
-    """Do a request; a read follows redirects, each of which is shown to `follow`, which may raise.
+    """Do a request; a read follows redirects, each of which is first shown to `follow`, which may raise.
 
     Raises `http/…` errors, `sent` once bytes have gone out.
     """
@@ -90,14 +86,14 @@ def exchange(
         if request.method not in READS or answer.status not in _REDIRECTS or location is None:
             return answer._replace(redirects=tuple(seen))
         if len(seen) >= settings.redirects:
-            message = f"{_shown(request.url)} leads on more than {settings.redirects} times"
+            message = f"{shown(request.url)} leads on more than {settings.redirects} times"
             raise EffectError("http/redirects", message, "world", evidence=answer.evidence)
         url = _next(url, location, answer)
         follow(url)
-        seen.append(_shown(url))
+        seen.append(shown(url))
 
 
-def _shown(url: httpx.URL) -> str:
+def shown(url: httpx.URL) -> str:
     """Return a URL as errors and evidence say it: without its query, where keys and names stand."""
     return str(url.copy_with(query=None))
 
@@ -106,10 +102,10 @@ def _next(url: httpx.URL, location: str, answer: Exchange) -> httpx.URL:
     try:
         ahead = read_url(str(url.join(location)))
     except (EffectError, httpx.InvalidURL, ValueError):
-        message = f"{_shown(url)} leads to what is no address"
+        message = f"{shown(url)} leads to what is no address"
         raise EffectError("http/redirects", message, "world", evidence=answer.evidence) from None
     if url.scheme == "https" and ahead.scheme == "http":
-        message = f"{_shown(url)} leads out of TLS, to {_shown(ahead)}"
+        message = f"{shown(url)} leads out of TLS, to {shown(ahead)}"
         raise EffectError("http/redirects", message, "world", evidence=answer.evidence)
     return ahead
 

@@ -169,6 +169,26 @@ def test_an_operator_gives_an_origin_its_headers(world, web):
     assert (outcome.out["ok"]["body"], outcome.evidence["redirects"]) == ("there", [f"{other.url}/y"])
 
 
+@pytest.mark.parametrize("ability", ["crud/read", "http/get", "http/head"])
+def test_a_read_is_led_on_only_where_it_might_have_gone_by_itself(world, web, ability):
+    """Who asked must be entitled to every step, also at the same origin, before any credentials of it are sent."""
+    asked = []
+
+    def objection(command, args):
+        asked.append((command, args))
+        return {"code": "refused", "message": "no delegation covers this"} if "/not/" in args["uri"] else None
+
+    world.tables["http"]["origins"] = {web.url: {"headers": {"Authorization": "Bearer secret"}}}
+    web.routes |= {"/x": (302, {"Location": "/y"}, b""), "/y": (302, {"Location": "/not/this?key=1"}, b"")}
+    error = error_of(world, f"{web.url}/x", ability, objection=objection, query={"q": "a"})
+
+    assert (error.code, error.fault) == ("http/not-granted", "requestor")
+    assert error.message == f"led on to {web.url}/not/this: no delegation covers this"
+    steps = [f"{web.url}/y", f"{web.url}/not/this?key=1"]
+    assert asked == [(f"/{ability}", {"query": {"q": "a"}, "uri": step}) for step in steps]
+    assert [path for _, path, *_ in web.requests] == ["/x?q=a", "/y"]
+
+
 @pytest.mark.parametrize("location", ["/x", "ftp://example.com/", "http://", "http://user:pw@example.com/"])
 def test_a_read_that_is_led_astray_ends(world, web, location):
     """Round in a circle, or to what is no web address."""
@@ -454,6 +474,28 @@ def test_doubt_is_settled_where_the_origin_keeps_keys(world, web):
     assert done.out["ok"]["body"] == {"made": 7}
     assert done.evidence["reconciled"] == f"{web.url}/acts/{TASK}"
     assert reconcile(world, f"{web.url}/x", "crud/create", value=1) is None
+
+
+def test_an_address_for_acts_speaks_for_its_own_origin(world, web):
+    """It may lead on there; what is elsewhere settles no doubt, and gets no credentials of that place."""
+    other = Web()
+    try:
+        world.tables["http"]["allow_private"].append(other.address)
+        headers = {"Authorization": "Bearer secret"}
+        world.tables["http"]["origins"] = {
+            web.url: {"reconcile": f"{web.url}/acts/{{key}}"},
+            other.url: {"headers": headers},
+        }
+        web.routes[f"/acts/{TASK}"] = 302, {"Location": f"{other.url}/private"}, b""
+        other.routes["/private"] = web.routes["/here"] = 200, {"Content-Type": "text/plain"}, b"made"
+        elsewhere = reconcile(world, f"{web.url}/x", "crud/create", value=1)
+        web.routes[f"/acts/{TASK}"] = 302, {"Location": "/here"}, b""
+        here = reconcile(world, f"{web.url}/x", "crud/create", value=1)
+    finally:
+        other.stop()
+
+    assert (elsewhere, other.requests) == (None, [])
+    assert here.out["ok"]["body"] == "made"
 
 
 def test_a_wrong_configuration_is_the_runners_fault():
