@@ -41,14 +41,15 @@ class NotDurableError(UnavailableError):
 
 
 class Claim(NamedTuple):
-    """What became of claiming an act: `run`, `done`, `doubt`, `wait` or `lost`, as in `scripts/act_claim.lua`.
+    """What became of claiming an act: `run`, `done`, `doubt`, `wait`, `apart` or `lost`, as in `scripts/act_claim.lua`.
 
-    `fence` is there for `run` and `doubt`, `why` for `doubt`, `receipt` and `envelope` for `done`. `judged` says of
-    one to `run` that another than an earlier holder has said that it had not happened.
+    `fence` and `act`, its id, are there for `run` and `doubt`, `why` for `doubt`, `receipt` and `envelope` for `done`.
+    `judged` says of one to `run` that another than an earlier holder has said that it had not happened.
     """
 
     verdict: str
     fence: str = ""
+    act: str = ""
     why: str = ""
     receipt: Link | None = None
     envelope: bytes = b""
@@ -76,18 +77,25 @@ class Act(NamedTuple):
 class Wanted(NamedTuple):
     """An act that a node of a run asks for.
 
-    `tasks` are the addresses of its Task, the one with its inputs in place first; `resource` names what no other act
-    may touch meanwhile, empty for nothing.
+    `task` is its Task with its inputs in place, None where that is not told; `places` are its addresses whatever its
+    inputs come to. `id` is what it is known by where it is no act yet under any of them. `resource` names what no other
+    act may touch meanwhile, empty for nothing.
     """
 
     id: str
     run: str
     node: int
     queue: int
-    tasks: Sequence[Link]
+    task: Link | None
+    places: Sequence[Link]
     about: str
     label: str
     resource: str
+
+    @property
+    def tasks(self) -> list[Link]:
+        """The addresses of its Task, the one with its inputs in place first."""
+        return [*([] if self.task is None else [self.task]), *self.places]
 
 
 class RedisActs:
@@ -108,14 +116,14 @@ class RedisActs:
 
     def claim(self, wanted: Wanted, owner: str) -> Claim:
         """Claim an act, or say why not; where another does it, the node is put aside until that is over."""
-        keys = [task.key for task in wanted.tasks]
+        keys = ["" if wanted.task is None else wanted.task.key, *(place.key for place in wanted.places)]
         args = (wanted.node, wanted.queue, owner, self._lease, wanted.resource, wanted.about, wanted.label)
-        verdict, *rest = self._call("act_claim", wanted.id, wanted.run, *args, token_hex(8), len(keys), *keys)
+        verdict, *rest = self._call("act_claim", wanted.id, wanted.run, *args, token_hex(8), *keys)
         match verdict:
             case b"run":
-                return Claim("run", rest[0].decode(), judged=bool(rest[1]))
+                return Claim("run", rest[0].decode(), rest[2].decode(), judged=bool(rest[1]))
             case b"doubt":
-                return Claim("doubt", rest[0].decode(), rest[1].decode())
+                return Claim("doubt", rest[0].decode(), rest[2].decode(), rest[1].decode())
             case b"done":
                 return Claim("done", receipt=Link(rest[0]), envelope=rest[1])
         return Claim(verdict.decode())

@@ -187,7 +187,9 @@ def _refuse_put(*_: Any) -> Link:
 
 def _wanted(errand: Errand, effect: Effect, world: World, call: Call) -> Wanted:
     """Return the act that a node asks for; raises `EffectError` where its handler cannot say what it touches."""
-    node = errand.node
+    node, task = errand.node, errand.ready.task
+    told = node.is_static or task != node.task  # a Task with secrets in it is known by its promises
+    places = dict.fromkeys([call.task] if node.secret else [node.task, call.task])
     about = node.args.get("uri") if isinstance(node.args, dict) else None
     try:
         resource = "" if effect.resource is None else sha256(effect.resource(world, call).encode()).hexdigest()[:32]
@@ -198,7 +200,8 @@ def _wanted(errand: Errand, effect: Effect, world: World, call: Call) -> Wanted:
         run=errand.run,
         node=errand.number,
         queue=errand.queue,
-        tasks=[call.task] if node.secret else list(dict.fromkeys((errand.ready.task, node.task, call.task))),
+        task=task if told else None,
+        places=[place for place in places if not told or place != task],
         about=f"{call.ability} of {about[:_SHOWN] if isinstance(about, str) else 'what a promise brought'}",
         label=node.label,
         resource=resource,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from ipvm_queue.effects import NotDoneError
 from ipvm_queue.errors import UnavailableError
+from ipvm_queue.ipld import Link
 from ipvm_queue.observe import logger
 from ipvm_queue.store import NotDurableError
 from ipvm_queue.worker.ask import broken, examine
@@ -32,6 +33,12 @@ _MARGIN: Final = 0.2  # of a lease: nothing is begun in its last part
 _TELL_SECONDS: Final = 60.0  # how long an outcome is told to a broker that does not listen
 _PAUSE: Final = 0.2
 _ROUNDS: Final = 5
+_APART: Final = {
+    "code": "effect/two-acts",
+    "message": "not run: another job asked for the same, and with other inputs since, so that nobody can say which act"
+    " it is; sign the job with another nonce",
+    "fault": "requestor",
+}
 
 
 class Acted(NamedTuple):
@@ -61,6 +68,10 @@ class Act(NamedTuple):
     sign: Sign
     discreet: bool = False
 
+    def known_as(self, name: str) -> Act:
+        """Return it as the act that it turned out to be, perhaps another job's: the world knows it by that key."""
+        return self._replace(wanted=self.wanted._replace(id=name), call=self.call._replace(task=Link.parse(name)))
+
     def told(self, error: EffectError) -> str:
         """Return what may be kept with an act of what a handler raised."""
         return error.code if self.discreet else f"{error.code}: {error.message}"
@@ -85,26 +96,31 @@ class Guard:
         for number in range(1, _ROUNDS + 1):
             asked = monotonic()
             claim = self._acts.claim(act.wanted, self._owner)
-            if claim.verdict == "done":
-                return Acted(claim.envelope, over=True)
+            if not claim.act:
+                return self._answered(act, claim)
+            known = act.known_as(claim.act)
             if claim.verdict == "doubt":
-                if (judged := self._judge(act, claim.fence, claim.why)) is not None:
+                if (judged := self._judge(known, claim.fence, claim.why)) is not None:
                     return judged
-            elif claim.verdict != "run":
-                return None
             elif crashed:
-                self._acts.not_done(act.wanted.id, claim.fence, "its workers died before they began")
+                self._acts.not_done(claim.act, claim.fence, "its workers died before they began")
                 return self._failed(act, dict(CRASHED), {})
             else:
-                self._hold(act.wanted.id, claim.fence, asked)
-                call = act.call._replace(attempt=number, follows_doubt=claim.judged)
+                self._hold(claim.act, claim.fence, asked)
+                call = known.call._replace(attempt=number, follows_doubt=claim.judged)
                 try:
-                    found = self._run(act._replace(call=call), claim)
+                    found = self._run(known._replace(call=call), claim)
                 finally:
                     self._held = None
                 if found is not None or number == _ROUNDS:
                     return found
         return None
+
+    def _answered(self, act: Act, claim: Claim) -> Acted | None:
+        """Return what a claim that leaves nothing to do says of a node, None where that was put aside, or is lost."""
+        if claim.verdict == "done":
+            return Acted(claim.envelope, over=True)
+        return self._failed(act, dict(_APART), {}) if claim.verdict == "apart" else None
 
     def renew(self) -> None:
         """Keep the claim that is held, if one is. Called by another thread while the effect is being done."""

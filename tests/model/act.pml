@@ -1,4 +1,5 @@
-/* One act, asked for by several workers, on a world that counts. docs/exactly-once.md says it in words.
+/* One act, asked for by several workers, each for a job of its own that comes to it, on a world that counts.
+   docs/exactly-once.md says it in words.
 
    A worker may die before each of its steps, or stand still for any time between two of them. The lease may lapse at
    any moment, whoever lives. The server may lose everything that is not on its disk. Messages come as often as they
@@ -10,7 +11,7 @@
    says no to a second, which met a condition that the first has broken.
    WRONG are mistakes that must be found: 1 an intent that lapsed is done again; 2 a fence that a server can give twice;
    3 an intent that is not on disk; 4 an act that has not happened yet is taken for one that never will; 5 a no to a
-   second attempt is taken for a no to the act. */
+   second attempt is taken for a no to the act, 6 each job has a key of its own for the world. */
 
 #ifndef MODE
 #define MODE 1
@@ -26,6 +27,7 @@
 #define LOSSES 2
 #define CLAIMS 8
 
+#define key (WRONG == 6 -> _pid : 0)
 #define held (state == claimed || state == intended)
 #define stale (state == claimed || (WRONG == 1 && state == intended))
 #define free (state == none || state == notdone || (stale && lapsed))
@@ -38,6 +40,7 @@ byte claims = 0, claimsOnDisk = 0;
 bool lapsed = false;
 byte epoch = 0;                    /* rises when the server loses what is not on disk */
 byte effects = 0;                  /* what the world has counted */
+byte under = 0;                    /* the key that it knows it by */
 bool about[CLAIMS];                /* whether the holder of a fence may still come to act */
 byte deaths = 0;
 bool freed = false, freedOnDisk = false; /* whether another than its holder has said that it had not happened */
@@ -59,8 +62,8 @@ inline end(as) {
 inline act() {
   atomic {
     if
-    :: MODE >= 2 && effects == 1 -> refused = (MODE == 3)
-    :: else -> effects++; refused = false
+    :: MODE >= 2 && effects == 1 && under == key -> refused = (MODE == 3)
+    :: else -> effects++; under = key; refused = false
     fi;
     about[mine] = false;
     assert(effects <= 1)

@@ -52,6 +52,13 @@ def test_the_model_finds_mistakes(tmp_path, mistake):
     assert errors == 1
 
 
+def test_the_model_finds_a_key_of_each_jobs_own(tmp_path):
+    """A world that refuses a second act under a key refuses nothing where who comes second has another."""
+    errors, _ = explore(tmp_path, MODE=2, WRONG=6)
+
+    assert errors == 1
+
+
 def test_the_model_finds_a_refusal_that_is_the_acts_own_doing(tmp_path):
     """A second attempt that is refused because the first has come after all must not end as if nothing had happened."""
     errors, _ = explore(tmp_path, MODE=3, WRONG=5)

@@ -1,4 +1,7 @@
-"""The scripts of acts under any order of calls: one effect an act at most, and none that nobody knows of."""
+"""The scripts of acts under any order of calls: one effect an act at most, and none that nobody knows of.
+
+Several jobs ask for what comes to the same Task, one of them with inputs that change.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,31 @@ pytestmark = pytest.mark.integration
 
 OWNERS = ("one/1", "two/2", "three/3")
 LEASE = 60.0  # it lapses when a rule says so
-TASK = Link.of(b"task", DAG_CBOR)
-ACTS = ("a", "b")
+
+
+def link(text):
+    """Return the CID of a text."""
+    return Link.of(text.encode(), DAG_CBOR)
+
+
+ONE, OTHER = link("one Task"), link("another")
+# By job: the Tasks that its command comes to, and its addresses whatever that is; the last is what it is known by.
+JOBS = {
+    "plain": ([ONE], []),
+    "other": ([OTHER], []),
+    "promised": ([ONE], [link("promised")]),
+    "changing": ([ONE, OTHER], [link("promised in this run"), link("place in the job")]),
+}
+WANTS = [(job, task) for job, (tasks, _) in JOBS.items() for task in tasks]
 numbers = count()
 owners = st.sampled_from(OWNERS)
-acts = st.sampled_from(ACTS)
+wants = st.sampled_from(WANTS)
+
+
+def wanted(run, job, task):
+    """Return what a job of a run asks for."""
+    places = JOBS[job][1]
+    return Wanted([task, *places][-1].key, run, 0, 0, task, places, "about", "label", "zone")
 
 
 def machine(broker):
@@ -34,15 +57,18 @@ def machine(broker):
     runs = RedisRuns(broker, keys, lease=60.0, receipt_lifetime=None)
 
     class Machine(RuleBasedStateMachine):
-        """Two acts on one resource, runs that ask for them, and holders that may stop anywhere."""
+        """Acts on one resource, runs of several jobs that ask for them, and holders that may stop anywhere."""
 
         @initialize()
         def start(self):
             """Begin with nothing."""
             broker.flushall()
-            self.effects = {act: [] for act in ACTS}  # the fences under which each was done
+            self.effects = {}  # act -> (job, Task) that it was done for
             self.receipts = {}
             self.steps = {}  # (owner, act, fence) -> how far its holder has come
+            self.held = {}  # (owner, act, fence) -> (job, Task) that it was claimed for
+            self.told = {}  # job -> the receipt that it was given
+            self.asked = set()
             self.waiting = set()
             self.freed = set()  # the acts of which another than their holder has said that they had not happened
 
@@ -53,25 +79,36 @@ def machine(broker):
             runs.begin(run, owner, "q", 1, 0)
             return run
 
-        @rule(owner=owners, act=acts)
-        def claim(self, owner, act):
+        @rule(owner=owners, want=wants)
+        def claim(self, owner, want):
             """Ask for an act."""
+            job, task = want
             run = self._lease(owner)
-            claim = guard.claim(Wanted(act, run, 0, 0, [TASK], "about", "label", "zone"), owner)
+            claim = guard.claim(wanted(run, *want), owner)
+            self.asked.add(want)
             if claim.verdict == "run":
-                assert act not in self.receipts
-                assert not self.effects[act], "what may have been done was claimed"
-                assert claim.judged == (act in self.freed)
+                assert job not in self.told
+                for act, (doer, done) in self.effects.items():
+                    assert act != claim.act, "what may have been done was claimed"
+                    assert job != doer, "a job's command was claimed again"
+                    assert task != done, "a Task was claimed again"
+                assert claim.judged == (claim.act in self.freed)
+                holder = (owner, claim.act, claim.fence)
                 assert all(fence != claim.fence for _, _, fence in self.steps)
-                self.steps[owner, act, claim.fence] = "claimed"
+                self.steps[holder], self.held[holder] = "claimed", want
             elif claim.verdict == "done":
-                assert (claim.receipt, claim.envelope) == self.receipts[act]
+                (act,) = (act for act, receipt in self.receipts.items() if receipt == (claim.receipt, claim.envelope))
+                doer, done = self.effects[act]
+                assert done == task or doer == job, "the receipt of another's Task"
+                assert self.told.setdefault(job, claim.receipt) == claim.receipt
             elif claim.verdict == "wait":
                 self.waiting.add(run)
                 assert broker.zscore(f"{keys.run(run)}:waiting", "0") is not None
+            elif claim.verdict == "doubt":
+                assert run in guard.get(claim.act).runs
             else:
-                assert claim.verdict == "doubt"
-                assert run in guard.get(act).runs
+                assert claim.verdict == "apart"
+                assert self.asked >= {("changing", ONE), ("changing", OTHER)}
 
         def _holder(self, data, *stages):
             found = sorted(holder for holder, stage in self.steps.items() if stage in stages)
@@ -88,10 +125,11 @@ def machine(broker):
         def effect(self, data):
             """Do it, whatever has happened since: a holder may have been asleep."""
             if holder := self._holder(data, "intended"):
-                _, act, fence = holder
-                self.effects[act].append(fence)
+                job, task = self.held[holder]
+                assert holder[1] not in self.effects, "done twice"
+                assert all(job != doer and task != done for doer, done in self.effects.values()), "done as another act"
+                self.effects[holder[1]] = (job, task)
                 self.steps[holder] = "acted"
-                assert len(self.effects[act]) == 1, "done twice"
 
         @rule(data=st.data())
         def done(self, data):
@@ -100,7 +138,7 @@ def machine(broker):
                 _, act, fence = holder
                 envelope = b"receipt %d" % next(numbers)
                 receipt = (Link.of(envelope, DAG_CBOR), envelope)
-                counts = guard.done(act, fence, receipt, [TASK])
+                counts = guard.done(act, fence, receipt, wanted("", *self.held[holder]).tasks)
                 assert counts is not None, "the newest fence was refused"
                 assert self.receipts.setdefault(act, counts) == counts
 
@@ -138,25 +176,25 @@ def machine(broker):
         @rule()
         def lapse(self):
             """Let every lease lapse, as if its time were over."""
-            for act in ACTS:
-                if broker.hexists(keys.act(act), "until"):
-                    broker.hset(keys.act(act), "until", 0)
+            for act in guard.all():
+                broker.hset(keys.act(act.id), "until", 0)
             broker.delete(*(broker.keys(f"{keys.prefix}lock:*") or ["none"]))
 
-        @rule(act=acts)
-        def judge(self, act):
+        @rule(want=wants)
+        def judge(self, want):
             """Say what became of a doubt, when nobody is about to act: by a handler that asks, or by an operator.
 
             It is looked at by whoever asks for the act.
             """
-            self.claim(OWNERS[0], act)
-            found = guard.get(act)
+            self.claim(OWNERS[0], want)
+            found = guard.find(want[1])
             if found is None:
                 return
-            if self.effects[act]:
+            act = found.id
+            if act in self.effects:
                 envelope = b"judged %d" % next(numbers)
                 receipt = (Link.of(envelope, DAG_CBOR), envelope)
-                counts = guard.done(act, found.fence, receipt, [TASK], judged=True)
+                counts = guard.done(act, found.fence, receipt, [found.task], judged=True)
                 assert (counts is not None) == (found.state in ("in-doubt", "done"))
                 if counts is not None:
                     assert self.receipts.setdefault(act, counts) == counts
@@ -168,27 +206,24 @@ def machine(broker):
         @invariant()
         def the_server_knows_or_doubts(self):
             """Find every effect in the state of its act, and every receipt where it was put."""
-            for act in ACTS if hasattr(self, "effects") else ():
-                found = guard.get(act)
-                state = None if found is None else found.state
-                assert not self.effects[act] or state in ("intended", "in-doubt", "done")
+            states = {act.id: act.state for act in guard.all()}
+            doubts = {each.decode() for each in broker.zrange(keys.doubts, 0, -1)}
+            assert doubts == {act for act, state in states.items() if state == "in-doubt"}
+            assert self.effects.keys() <= states.keys()
+            for act, state in states.items():
+                assert act not in self.effects or state in ("intended", "in-doubt", "done")
                 assert (state == "done") == (act in self.receipts)
-                doubts = {each.decode() for each in broker.zrange(keys.doubts, 0, -1)}
-                assert (act in doubts) == (state == "in-doubt")
-                assert broker.ttl(keys.act(act)) in (-1, -2), "a guard record would expire"
+                assert broker.ttl(keys.act(act)) == -1, "a guard record would expire"
 
         @invariant()
         def one_act_at_a_time_touches_the_resource(self):
             """Find at most one act under a live lease."""
-            held = [guard.get(act) for act in ACTS] if hasattr(self, "effects") else []
             now = broker.time()
             millis = now[0] * 1000 + now[1] // 1000
             live = [
                 act.id
-                for act in held
-                if act is not None
-                and act.state in ("claimed", "intended")
-                and int(broker.hget(keys.act(act.id), "until")) > millis + 5
+                for act in guard.all()
+                if act.state in ("claimed", "intended") and int(broker.hget(keys.act(act.id), "until")) > millis + 5
             ]
             assert len(live) <= 1
 
