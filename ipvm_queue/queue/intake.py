@@ -10,7 +10,7 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipvm_queue.errors import DocumentError, IpvmError, RefusedError, UsageError
+from ipvm_queue.errors import DocumentError, IpvmError, RefusedError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.accept import accept_push
 from ipvm_queue.queue.let_in import LetIn, run_of, write_answer
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from ipvm_queue.workflow import Workflow
 
 _MOST_HANDED: Final = 8
+
+
+class TakenBackError(IpvmError):
+    """Raised for a request that nobody waits for any more: nothing is done, and nothing answered."""
 
 
 class Judged(NamedTuple):
@@ -109,10 +113,7 @@ class Intake:
         return Judged(brought.request, accepted.job, accepted.push, admission)
 
     def enter(self, jobs: Sequence[Judged]) -> list[bytes | IpvmError]:
-        """Open the runs of jobs that may run; return for each its signed answer, or why it is refused.
-
-        A request that has been taken back by then is refused like others, though nobody reads that.
-        """
+        """Open the runs of jobs that may run; return for each its signed answer, or why it is refused."""
         claims = [(each.request, claims_of(each.job, each.push)) for each in jobs]
         lookups = self._work.lookups([each.admission for each in jobs])
         repeated, entries = self._replays.claim(claims, [each.task for each in lookups])
@@ -165,6 +166,6 @@ def claims_of(*invocations: Invocation) -> dict[bytes, int]:
 def not_claimed(key: bytes, *invocations: Invocation) -> IpvmError:
     """Return the refusal of what has come before, that of the invocations whose key it is, or was taken back."""
     if key == WITHDRAWN:
-        return UsageError("the request has been taken back")
+        return TakenBackError("the request has been taken back")
     token = next(each.link for each in invocations if each.replay_key == key)
     return ReplayError("this invocation has come before", token=token)

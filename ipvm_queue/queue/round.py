@@ -13,6 +13,7 @@ from ipvm_queue.errors import CodecError, IpvmError, MissingBlockError, Unavaila
 from ipvm_queue.ipld import Link
 from ipvm_queue.observe import logger
 from ipvm_queue.queue.accept import Brought, Moment, find_request, read_tokens
+from ipvm_queue.queue.intake import TakenBackError
 from ipvm_queue.queue.requests import NO_REQUEST, PUSH
 from ipvm_queue.store.inbox import CONTAINER, MAX_CONTAINER
 from ipvm_queue.ucan import MalformedError, UcanError, issue
@@ -111,6 +112,9 @@ class Round:
         self.answers[request] = answer
 
     def _refuse(self, request: str, asked: Invocation | None, error: Exception) -> None:
+        if isinstance(error, TakenBackError):
+            self.answers[request] = None
+            return
         token = None if asked is None else str(asked.link)
         if isinstance(error, IpvmError):
             out = _refusal(error)

@@ -125,3 +125,14 @@ def test_a_request_that_was_taken_back_claims_nothing(stack):
 
     assert replays.claim([(gone, {b"8": until, b"9": until}), (there, {b"9": until})]) == ([WITHDRAWN, None], [])
     assert [bool(stack.redis.exists(keys.replay(each))) for each in (b"8", b"9")] == [False, True]
+
+
+def test_a_request_that_was_taken_back_is_not_answered(stack):
+    """A gate that finds out when it claims refuses nothing: nobody is told of a fault of theirs."""
+    stack.start_gate()
+    with stack.client() as client, pytest.raises(UnavailableError, match="is taken back"):
+        client.submit(job(), patience=0.0)
+    with stack.client() as client:
+        client.submit(job())
+
+    assert stack.told("gate", "refused") == []
