@@ -14,6 +14,7 @@ from stack import Stack
 
 from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import Link
+from ipvm_queue.queue import establish
 from ipvm_queue.store import Inbox, Keys, RedisReplays, connect
 from ipvm_queue.store.replays import WITHDRAWN
 
@@ -25,8 +26,7 @@ def stack(tmp_path):
     """Give a Valkey that no gate serves yet, whose users are set up."""
     stack = Stack(tmp_path)
     stack.start_valkey(gate=False)
-    stack.start_gate()
-    stack.groups.pop("gate").stop(10)
+    establish(stack.settings)
     with stack.client() as client:
         client.blocks.put(numbers())
     yield stack
@@ -110,7 +110,7 @@ def test_a_job_whose_answer_was_lost_is_told_by_its_run(stack, monkeypatch):
     stack.start_gate()
     monkeypatch.setattr(Inbox, "answer", lambda *_: time.sleep(0.2))  # lost on its way, which no process can arrange
     with stack.client() as client:
-        run = client.submit(job(), patience=5)
+        run = client.submit(job(), patience=3)
         assert run.status == "running"
         assert [each.id for each in client.runs()] == [run.id]
 
