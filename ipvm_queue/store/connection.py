@@ -92,8 +92,8 @@ def connect(
     """Return a client for a broker URL (`redis://`, `rediss://`, `unix://`); connects at its first command.
 
     `source` names the user to connect as, at each connection anew; None, there or of it: as the URL says. One that is
-    `kept` connects now and has its commands go over this one connection, which takes a third less of a round trip than
-    one from a pool: for processes of one thread, or whose others seldom ask, and for no command that waits.
+    `kept` connects now and has its commands go over this one connection, which is quicker than one from a pool: for
+    processes of one thread, or whose others seldom ask, and for no command that waits.
 
     Every command raises `UnavailableError` where redis-py would raise an error of its own, and so does this where it
     connects. Raises `UsageError` for a URL of another kind.
