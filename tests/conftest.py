@@ -7,6 +7,7 @@ import os
 import pytest
 from gates import HOUR, Parties
 from modules import numbers, values
+from sink import Sink
 from stack import Stack
 
 
@@ -39,6 +40,26 @@ def client(stack):
     """Return the session's client."""
     with stack.client() as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Return a queue with a worker that takes everything, on a broker that keeps what it promises."""
+    stack = Stack(tmp_path_factory.mktemp("world"), aof=True)
+    try:
+        stack.start_valkey()
+        stack.start_worker("w", "-P", "prefork", "-c", "2", program="ipvm_queue.worker")
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def sink():
+    """Return a witness."""
+    sink = Sink()
+    yield sink
+    sink.close()
 
 
 @pytest.fixture

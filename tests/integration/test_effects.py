@@ -9,7 +9,6 @@ import pytest
 from commands import BIN, ROOT
 from modules import numbers
 from sink import Sink
-from stack import Stack
 
 from ipvm_queue.errors import DocumentError
 from ipvm_queue.ipld import encode
@@ -18,30 +17,10 @@ EFFECT = "ipvm/effect"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """Return a queue with a worker that takes everything, on a broker that keeps what it promises."""
-    stack = Stack(tmp_path_factory.mktemp("world"), aof=True)
-    try:
-        stack.start_valkey()
-        stack.start_worker("w", "-P", "prefork", "-c", "2", program="ipvm_queue.worker")
-        yield stack
-    finally:
-        stack.stop()
-
-
-@pytest.fixture(scope="module")
 def client(world):
     """Return a client of that queue."""
     with world.client() as client:
         yield client
-
-
-@pytest.fixture
-def sink():
-    """Return a witness."""
-    sink = Sink()
-    yield sink
-    sink.close()
 
 
 def effect(sink, ability, name="x", **fields):
