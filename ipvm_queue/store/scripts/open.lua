@@ -26,9 +26,7 @@ for _, part in ipairs(parts < 0 and {'blocks', 'settled', 'arrived', 'ready:0', 
   end
 end
 if state then  -- it was over once, and all of it was about to lapse
-  for _, suffixes in ipairs({LASTING, PASSING}) do
-    for _, suffix in ipairs(suffixes) do redis.call('PERSIST', RUN .. suffix) end
-  end
+  for _, suffix in ipairs(SUFFIXES) do redis.call('PERSIST', RUN .. suffix) end
 end
 local add = {
   SADD = function(key, ...) redis.call('SADD', key, ...) end,

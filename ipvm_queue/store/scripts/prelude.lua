@@ -34,9 +34,8 @@
 --   P keys:wanted          SET     id|DID of workers that ask for a run's key
 --   P live                 SET     ids of runs that are not over
 local P, ID, RUN = ARGV[1], ARGV[2], KEYS[1]
-local LASTING = {'', ':settled', ':events', ':blocks', ':handed'}
-local PASSING = {':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':waiting', ':since', ':deaths', ':lapsed',
-  ':keys', ':further'}
+local SUFFIXES = {'', ':settled', ':arrived', ':ready:0', ':ready:1', ':leases', ':claims', ':waiting', ':since',
+  ':deaths', ':lapsed', ':events', ':blocks', ':handed', ':keys', ':further'}
 
 local function clock()
   local time = redis.call('TIME')
@@ -106,13 +105,10 @@ local function take(q, owner, want, lease, alone, hint)
   local key = RUN .. ':ready:' .. q
   local ready = redis.call('ZCARD', key)
   if ready == 0 or want < 1 then return {} end
-  local share = 1
-  if ready > 1 and not alone then
-    local least = math.ceil(ready / slots(redis.call('HGET', RUN, 'queue:' .. q)))
-    share = math.min(want, math.max(least, math.ceil(want / 16)))
-  end
+  local least = math.ceil(ready / slots(redis.call('HGET', RUN, 'queue:' .. q)))
+  local share = alone and 1 or math.min(want, math.max(least, math.ceil(want / 16)))
   local nodes = redis.call('ZRANGE', key, 0, share - 1)
-  if hint and hint ~= nodes[1] and redis.call('ZSCORE', key, hint) then
+  if hint and redis.call('ZSCORE', key, hint) then
     table.insert(nodes, 1, hint)
   end
   local deaths = redis.call('EXISTS', RUN .. ':deaths') == 1 and redis.call('HMGET', RUN .. ':deaths', unpack(nodes)) or {}
@@ -205,12 +201,7 @@ local function lapse(run)
   local ttl = tonumber(redis.call('HGET', run, 'ttl') or '0')
   if ttl == 0 then return end
   for _, cid in ipairs(redis.call('SMEMBERS', run .. ':blocks')) do redis.call('PEXPIRE', P .. 'block:' .. cid, ttl) end
-  for _, suffix in ipairs(LASTING) do redis.call('PEXPIRE', run .. suffix, ttl) end
-  local passing = {}
-  for i, suffix in ipairs(PASSING) do passing[i] = run .. suffix end
-  if redis.call('EXISTS', unpack(passing)) > 0 then
-    for _, key in ipairs(passing) do redis.call('PEXPIRE', key, ttl) end
-  end
+  for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', run .. suffix, ttl) end
 end
 
 local cut_short
