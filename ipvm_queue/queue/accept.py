@@ -211,16 +211,15 @@ def accept_revocation(asked: Invocation, tokens: Mapping[Link, bytes], own: Proo
     ours = [moment.queue, *own.subjects(moment.queue, PROXY_SIGN)]
     if any(is_same(found.revoker, one) for one in ours):
         return replace(found, expires=None)
-    path = [moment.validator.form(tokens[link]) for link in asked.args.get("path", [found.revoked])]
-    root = path[0].iss
+    root = found.path[0].iss
     if not any(is_same(root, one) for one in ours):
         raise InvalidClaimError(
             f"{found.revoked} hangs on nothing of this queue",
             hint="give its 'path': the delegations from the queue, or from a service that it serves, to this one",
             token=found.revoked,
         )
-    check_path(root, path)
-    for each in path:
+    check_path(root, found.path)
+    for each in found.path:
         if each.exp is not None and each.exp + LEEWAY < moment.now:
             raise ExpiredError(f"nobody can use it any more: {each.link} expired at {each.exp}", token=each.link)
         if each.link in moment.revoked and each.link != found.revoked:

@@ -29,15 +29,24 @@ REVOKE: Final = "/ucan/revoke"
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """`revoker` (a DID) takes the delegation `revoked` back; `expires` is when that would have lapsed anyway.
+    """`revoker` (a DID) takes back the delegation that `path` ends with, for as long as `expires` says.
 
-    `links` are all CIDs that the delegation goes by: of a P-256 signature there is another form.
+    That is when it would have lapsed anyway. `path` are the delegations that lead to it, as the revoker has shown them.
     """
 
-    revoked: Link
-    links: frozenset[Link]
     revoker: str
+    path: tuple[Delegation, ...]
     expires: int | None
+
+    @property
+    def revoked(self) -> Link:
+        """The CID of what is taken back."""
+        return self.path[-1].link
+
+    @property
+    def links(self) -> frozenset[Link]:
+        """All CIDs that it goes by: of a P-256 signature there is another form."""
+        return self.path[-1].token.links
 
 
 def revoke(signer: Signer, delegation: Link, path: Sequence[Link] = ()) -> Invocation:
@@ -57,9 +66,8 @@ def read_revocation(authority: Authority, tokens: Mapping[Link, bytes], validato
     is wrong with the path.
     """
     invocation = authority.invocation
-    revoked, links = _arguments(invocation)
-    path = []
-    for link in links:
+    path: list[Delegation] = []
+    for link in _arguments(invocation):
         if link not in tokens:
             raise UnavailableProofError(f"{link} of the revocation's path is not there", token=invocation.link)
         path.append(validator.form(tokens[link]))
@@ -68,7 +76,7 @@ def read_revocation(authority: Authority, tokens: Mapping[Link, bytes], validato
     revoker = invocation.sub
     if not is_same(path[-1].iss, revoker):
         _check_upstream(revoker, path, invocation.link)
-    return Revocation(revoked, path[-1].token.links, revoker, path[-1].exp)
+    return Revocation(revoker, tuple(path), path[-1].exp)
 
 
 def _check_upstream(revoker: str, path: Sequence[Delegation], token: Link) -> None:
@@ -88,15 +96,16 @@ def _check_upstream(revoker: str, path: Sequence[Delegation], token: Link) -> No
             )
 
 
-def _arguments(invocation: Invocation) -> tuple[Link, list[Link]]:
+def _arguments(invocation: Invocation) -> list[Link]:
+    """Return the path to what is revoked, that alone where none is given."""
     if str(invocation.cmd) != REVOKE:
         raise MalformedArgumentsError(f"{invocation.cmd} is not {REVOKE}", token=invocation.link)
     match invocation.args:
         case {"revoke": Link() as revoked, **rest} if not rest:
-            return revoked, [revoked]
+            return [revoked]
         case {"revoke": Link() as revoked, "path": [*path], **rest} if not rest:
             if all(type(link) is Link for link in path) and 0 < len(path) <= MAX_PROOFS and path[-1] == revoked:
-                return revoked, path
+                return path
     raise MalformedArgumentsError(
         f"{REVOKE} takes {{revoke: link, path?: [link, …]}}, where path ends with what is revoked",
         token=invocation.link,
