@@ -1,8 +1,9 @@
 """Jobs at the gate (8 and 9): each is judged by itself, and those that may run are entered together.
 
 What is judged touches no store but for blocks that a job does not bring. Entering takes two round trips however many
-jobs there are: their invocations are claimed, so that none comes twice, and what is known of their Tasks looked up;
-they are opened. Each of them may be done again, by this gate or another, and changes nothing then.
+jobs there are, and one for each further thousand of Tasks: their invocations are claimed, so that none comes twice, and
+what is known of their Tasks looked up; they are opened. Each of them may be done again, by this gate or another, and
+changes nothing then.
 """
 
 from __future__ import annotations
