@@ -7,6 +7,7 @@ from principals import NOW, principal
 from ipvm_queue.effects import is_private, safety_of, uses
 from ipvm_queue.ipld import DAG_CBOR, Link, cid_of
 from ipvm_queue.plan import compile_plan
+from ipvm_queue.queue import bundle
 from ipvm_queue.queue.let_in import run_of
 from ipvm_queue.queue.recompute import Registry
 from ipvm_queue.ucan import Container, Delegation, Invocation, issue, resolve, task_link
@@ -126,3 +127,14 @@ def flipped(data, place=20):
 
 
 ELSE = cid_of("something else")
+
+
+def verify(data, asked=None):
+    """Return the report on a bundle, with the registry that everybody has."""
+    return bundle.verify(data, REGISTRY, asked)
+
+
+def flaw(data, asked=None):
+    """Return name and verdict of the first step that does not hold."""
+    found = verify(data, asked).flaw
+    return None if found is None else (found.name, found.verdict)

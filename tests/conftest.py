@@ -9,6 +9,7 @@ from gates import HOUR, Parties
 from modules import numbers, values
 from sink import Sink
 from stack import Stack
+from web import Web
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,6 +61,14 @@ def sink():
     sink = Sink()
     yield sink
     sink.close()
+
+
+@pytest.fixture
+def web():
+    """Return a server."""
+    server = Web()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from modules import cover, salt, secrets
-from sink import Sink
 from stack import Stack
 
 from ipvm_queue import Client
@@ -23,14 +22,6 @@ def stack(tmp_path):
         yield stack
     finally:
         stack.stop()
-
-
-@pytest.fixture
-def sink():
-    """Return a witness."""
-    sink = Sink()
-    yield sink
-    sink.close()
 
 
 def jobs_of(client, sink):

@@ -19,14 +19,6 @@ NOT_YOURS = {"code": "refused", "rule": "InvalidClaim", "message": "not for you"
 
 
 @pytest.fixture
-def web():
-    """Return a server."""
-    server = Web()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def other(context):
     """Return another server, which the worker may reach too."""
     server = Web()
