@@ -45,13 +45,17 @@ def test_what_is_revoked_does_not_come_back_under_another_signature(parties):
     work = delegation(parties.service, p256.did, parties.service.did, "/")
     passed_on = delegation(p256, parties.user.did, parties.service.did, "/")
 
-    def push(last):
-        request = parties.push(work=work, eight={"proofs": [work, last]})
+    def push(last, **given):
+        request = parties.push(work=work, eight={"proofs": [work, last]}, **given)
         request.members["passed on"] = last
         return request
 
-    assert "ok" in parties.ask(push(mirrored(passed_on)))
-    assert "ok" in parties.ask(revocation(p256, passed_on, work, passed_on))
+    never = {"await/ok": {"/": str(Link.of(b"never", DAG_CBOR))}}
+    waiting = parties.document(waits=parties.task("add", never, salt()))
+    run = parties.ask(push(mirrored(passed_on), document=waiting))["ok"]["run"]
+
+    found = parties.ask(revocation(p256, passed_on, work, passed_on))["ok"]
+    assert (found["revoked"], found["runs"]) == (cid(passed_on), [run])
     parties.refuses(push(passed_on), "Revoked")
     parties.refuses(push(mirrored(passed_on)), "Revoked")
 

@@ -6,7 +6,7 @@ import pytest
 from openings import opening
 
 from ipvm_queue.ipld import DAG_CBOR, Link
-from ipvm_queue.store import Keys, NewRun, Papers, RedisRuns, Revocations, connect
+from ipvm_queue.store import Keys, NewRun, Papers, RedisBlocks, RedisRuns, Revocations, connect
 
 pytestmark = pytest.mark.integration
 
@@ -92,12 +92,16 @@ def test_a_message_by_another_queue_leases_nothing(runs):
     assert (grant.nodes, grant.queue) == ([(0, 0)], 1)
 
 
-@pytest.mark.parametrize("nodes", [3, 3000])
-def test_a_run_has_all_that_it_starts_from(runs, stack, nodes):
-    """Small or large, what is ready when it is opened is ready, its blocks are its own, and nothing is left staged."""
-    plan = Link.of(b"a root", DAG_CBOR)
-    runs.open(NewRun("run", opening(nodes, plan=plan, handed={POP: HANDOUT}), 60, {plan: b"a root"}))
+@pytest.mark.parametrize(("nodes", "size"), [(3, 10), (3, 2 << 20), (3000, 10)])
+def test_a_run_has_all_that_it_starts_from(runs, stack, nodes, size):
+    """Small or large, what is ready when it is opened is ready, its blocks are there, and nothing is left staged."""
+    plan, brought = Link.of(b"a root", DAG_CBOR), Link.of(bytes(size))
+    puts = RedisBlocks(stack.redis, Keys("papers"), 60).puts({brought: bytes(size)})
+    runs.open(NewRun("run", opening(nodes, plan=plan, handed={POP: HANDOUT}), 60, {plan: b"a root"}, puts))
 
+    stored = [Keys("papers").block(each) for each in (plan, brought, Link.of(HANDOUT, DAG_CBOR))]
+    assert stack.redis.mget(stored) == [b"a root", bytes(size), HANDOUT]
+    assert [stack.redis.ttl(each) > 0 for each in stored] == [False, True, False]
     key = Keys("papers").run("run")
     assert stack.redis.zrange(f"{key}:ready:0", 0, -1) == [str(node).encode() for node in range(nodes)]
     assert (stack.redis.ttl(f"{key}:ready:0"), stack.redis.smembers(f"{key}:blocks")) == (-1, {plan.key.encode()})

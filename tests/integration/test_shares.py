@@ -41,3 +41,14 @@ def test_small_nodes_go_by_shares_that_do_not_become_tiny(runs):
 def test_large_nodes_go_one_by_one(runs):
     """Whoever wants one gets one, however many are ready."""
     assert handed(runs, 1) == [1] * READY
+
+
+def test_what_a_crash_has_spoiled_goes_one_by_one(runs):
+    """Once a guest has killed its worker, each who comes is told so and gets one node: the guilty one is found."""
+    first = runs.begin("run", "p/0", "q", 128, 0)
+    assert (first.careful, len(first.nodes)) == (False, 10)
+    runs.abandon("run", "p/0", crashed=True)
+
+    for number in range(READY):
+        grant = runs.begin("run", f"p/{number + 1}", "q", 128, number)
+        assert (grant.careful, len(grant.nodes)) == (True, 1)

@@ -27,6 +27,15 @@ def test_values_flow_along_promises(client, add):
     assert done.status == "ok"
 
 
+def test_what_a_wait_was_told_is_not_asked_for_again(client, stack, add, numeric):
+    """What a task came to comes with the news of its end; what went wrong is asked for, since it may change."""
+    good, bad = run(client, {"a": add(salt(), 1)}), run(client, {"a": numeric("trap", salt())})
+    for each in (good, bad):
+        assert stack.redis.delete(f"{Keys(stack.settings.queue).run(each.id)}:settled") == 1
+
+    assert (good["a"].state, bad["a"].state) == ("ok", "waiting")
+
+
 def test_each_task_has_a_receipt_signed_by_the_worker(client, add):
     """A receipt verifies, names the Task that ran, the worker that ran it, and says what it cost."""
     done = run(client, {"a": add(salt(), 1)})

@@ -15,8 +15,7 @@ from stack import Stack
 from ipvm_queue.errors import UnavailableError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue import establish
-from ipvm_queue.store import Inbox, Keys, RedisReplays, connect
-from ipvm_queue.store.replays import WITHDRAWN
+from ipvm_queue.store import Inbox, Keys
 
 pytestmark = pytest.mark.integration
 
@@ -115,24 +114,20 @@ def test_a_job_whose_answer_was_lost_is_told_by_its_run(stack, monkeypatch):
         assert [each.id for each in client.runs()] == [run.id]
 
 
-def test_a_request_that_was_taken_back_claims_nothing(stack):
-    """A gate that had read a request before it was taken back enters nothing of it: to claim is to look again."""
-    keys = Keys(stack.settings.queue)
-    replays = RedisReplays(connect(stack.url), keys)
-    there, gone = "a" * 32, "b" * 32
-    stack.redis.hset(keys.request(there), "c", b"x")
-    until = int(time.time()) + 60
-
-    assert replays.claim([(gone, {b"8": until, b"9": until}), (there, {b"9": until})]) == ([WITHDRAWN, None], [])
-    assert [bool(stack.redis.exists(keys.replay(each))) for each in (b"8", b"9")] == [False, True]
-
-
 def test_a_request_that_was_taken_back_is_not_answered(stack):
     """A gate that finds out when it claims refuses nothing: nobody is told of a fault of theirs."""
     stack.start_gate()
-    with stack.client() as client, pytest.raises(UnavailableError, match="is taken back"):
-        client.submit(job(), patience=0.0)
+    gate, keys = stack.groups["gate"].process, Keys(stack.settings.queue)
     with stack.client() as client:
-        client.submit(job())
+        first = client.submit(job())
+    stack.wait_for(lambda: any(each["cmd"] == "blmove" for each in stack.redis.client_list()))
+    gate.send_signal(signal.SIGSTOP)  # while it waits: what the server gives it, it reads when it goes on
+    with stack.client() as client, pytest.raises(UnavailableError, match="is taken back"):
+        client.submit(job(), patience=0.1)
+    assert stack.redis.llen(keys.inbox) == 0
+    gate.send_signal(signal.SIGCONT)
+    with stack.client() as client:
+        last = client.submit(job())
+        assert [each.id for each in client.runs()] == [last.id, first.id]
 
     assert stack.told("gate", "refused") == []

@@ -21,6 +21,25 @@ def test_a_broker_that_is_not_there_is_said_to_be_away():
     redis.close()
 
 
+def test_a_kept_connection_says_so_too():
+    """One that connects at once has the same sentence for a broker that is away."""
+    with pytest.raises(UnavailableError, match=r"no broker answers at redis://127\.0\.0\.1:1/0"):
+        connect("redis://127.0.0.1:1/0", retries=0, kept=True)
+
+
+@pytest.mark.integration
+def test_a_kept_connection_that_breaks_is_made_again(stack):
+    """All commands go over one connection; when the server ends it, the next command goes over another."""
+    redis = connect(stack.url, retries=8, kept=True)
+    first = redis.client_id()
+    assert redis.client_id() == first
+
+    stack.redis.client_kill_filter(_id=first)
+
+    assert redis.client_id() != first
+    redis.close()
+
+
 def test_another_kind_of_url_is_refused():
     """Only Redis is spoken."""
     with pytest.raises(UsageError, match="not a Redis URL"):
