@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from mmap import mmap
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
@@ -72,8 +72,8 @@ def held() -> Held | None:
         size, check = _HEAD.unpack(head)
         if not size:
             return None
-        if head in _read:
-            return _read[head]
+        if (known := _read.get(head)) is not None:
+            return known
         data = _shared[_HEAD.size : _HEAD.size + size]
         if crc32(data) == check:
             _read.clear()
@@ -241,7 +241,6 @@ class ProcessGate:
         self._inbox = Inbox(redis, keys, max_bytes=max_bytes)
         self._revocations = Revocations(redis, keys)
         self._registry = Registry(redis, keys)
-        self._lock = Lock()
         self._last: tuple[Held, Standing] | None = None
 
     def standing(self) -> Standing | None:
