@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -94,11 +95,12 @@ def raw_server(serve):
 
 
 def read_request(connection):
-    """Read one request's head from a connection, and its body as far as it came with it."""
+    """Read one request from a connection, its body too: closing with bytes unread is a reset to who sent them."""
     received = b""
-    while b"\r\n\r\n" not in received:
-        part = connection.recv(65536)
-        if not part:
-            break
+    while b"\r\n\r\n" not in received and (part := connection.recv(65536)):
+        received += part
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", received)
+    whole = received.find(b"\r\n\r\n") + 4 + int(length[1] if length else 0)
+    while len(received) < whole and (part := connection.recv(65536)):
         received += part
     return received
