@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 STACK: Final = "stack.sock"
 VALKEY: Final = "valkey.sock"
 LOGS: Final = "logs"
+SCRATCH: Final = "tmp"  # the parts' temporary files: they may be killed, and then leave them
 
 
 def connect(directory: Path, name: str) -> socket.socket:

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from ipvm_queue.embedded.group import Group, bound
-from ipvm_queue.embedded.local import LOGS, STACK, listen
+from ipvm_queue.embedded.local import LOGS, SCRATCH, STACK, listen
 from ipvm_queue.embedded.valkey import Valkey
 
 OWNER: Final = "owner.lock"
@@ -39,6 +40,7 @@ class Supervisor:
     def __init__(self, directory: Path, first: socket.socket) -> None:
         self._directory = directory
         self._logs = directory / LOGS
+        self._scratch = directory / SCRATCH
         self._holders = {first}
         self._selector = selectors.DefaultSelector()
         self._stopping = False
@@ -49,6 +51,8 @@ class Supervisor:
     def run(self, owner: int) -> None:
         """Serve until the last holder is gone; `owner` is the lock, which Valkey holds too until it has ended."""
         self._valkey = Valkey(self._directory, self._logs, keep=(owner,))
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(mode=0o700)
         listener = listen(self._directory, STACK)
         try:
             self._selector.register(listener, selectors.EVENT_READ)
@@ -67,6 +71,7 @@ class Supervisor:
             for part in reversed(self._parts):
                 self._parts[part].stop(_GRACE[part])
             self._valkey.stop()
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def stop(self) -> None:
         """Stop at the next tick."""
@@ -122,7 +127,8 @@ class Supervisor:
             directory=self._directory,
             log=self._logs / f"{part}.log",
             last=signal.SIGKILL,
-            env=os.environ | {"IPVM_BROKER_URL": self._valkey.url, "IPVM_SINGLE_OWNER": "true"},
+            env=os.environ
+            | {"IPVM_BROKER_URL": self._valkey.url, "IPVM_SINGLE_OWNER": "true", "TMPDIR": str(self._scratch)},
         )
 
 

@@ -299,12 +299,16 @@ def test_a_broker_that_dies_while_waiting_ends_with_six(begin, tmp_path, monkeyp
     assert "Traceback" not in err
 
 
-def test_a_command_of_its_own_leaves_nothing_running(home):
+def test_a_command_of_its_own_leaves_nothing_running(home, tmp_path, monkeypatch):
     """Without a broker a command starts a stack, runs the job on it, and stops it, its data kept for the next one."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     first = subprocess.run([BIN / "ipvm-submit", PIPELINE], capture_output=True, text=True, check=True)
 
     assert first.stdout == 'fullName: "Boris Mann"\ncount: 10\n'
     assert processes(home) == set()
+    assert list(temporary.iterdir()) == []
     again = subprocess.run([BIN / "ipvm-submit", PIPELINE], capture_output=True, text=True, check=True)
     assert again.stderr.count("cached") == 3
 
