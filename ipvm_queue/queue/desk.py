@@ -79,9 +79,7 @@ class Desk:
         self._proofs = proofs
         self._stores = stores
         self._lease = int(lease)
-        self._intake = Intake(
-            signer, proofs, stores.work, stores.blocks, stores.replays, limits=limits, complete=complete
-        )
+        self._intake = Intake(signer, proofs, stores.work, stores.blocks, limits=limits, complete=complete)
         self._live: list[Lease] = []
 
     def answer(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
@@ -105,9 +103,9 @@ class Desk:
         """Return a job that may run, for `enter`; raises the `IpvmError` of its refusal."""
         return self._intake.judge(asked, brought, moment, self._live)
 
-    def enter(self, jobs: Sequence[Judged]) -> list[bytes | IpvmError]:
-        """Have jobs run; return for each its signed answer, or why it is refused."""
-        return self._intake.enter(jobs)
+    def enter(self, jobs: Sequence[Judged], gate: str) -> list[bytes | IpvmError | None]:
+        """Have jobs run that a gate was asked for; as `Intake.enter` does."""
+        return self._intake.enter(jobs, gate)
 
     def _receive(self, asked: Invocation, brought: Brought, moment: Moment) -> dict[str, Value]:
         bundle = brought.blocks().get(accept_receipts(asked, brought.tokens, moment))
@@ -248,6 +246,6 @@ class Desk:
         return self._stores.foreign.look(self._stores.revocations.all())
 
     def _claim(self, request: str, asked: Invocation) -> None:
-        (repeated,), _ = self._stores.replays.claim([(request, claims_of(asked))])
+        repeated = self._stores.replays.claim(request, claims_of(asked))
         if repeated is not None:
             raise not_claimed(repeated, asked)

@@ -56,18 +56,26 @@ class Gate:
 
     def _round(self, requests: list[Taken]) -> int:
         """Answer the first of `requests`, as many as can be in a moment; return how many those are."""
-        begun = monotonic()
+        begun, done = monotonic(), 0
         answers = Round(
-            self._signer, self._desk, self._inbox, self._revocations, self._validator, max_bytes=self._max_bytes
+            self._signer,
+            self._desk,
+            self._inbox,
+            self._revocations,
+            self._validator,
+            gate=self._name,
+            max_bytes=self._max_bytes,
         )
         with collector_paused():
             for request, parcel in requests:
                 answers.take(request, parcel)
+                done += 1
                 if answers.is_outdated or monotonic() - begun > _ROUND:
                     break
             answers.enter()
-        self._inbox.reply(self._name, answers.answers)
-        return len(answers.answers)
+        if answers.answers:
+            self._inbox.reply(self._name, answers.answers)
+        return done
 
     def _look_around(self) -> None:
         if monotonic() - self._looked < _LOOK:

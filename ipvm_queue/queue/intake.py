@@ -1,9 +1,10 @@
 """Jobs at the gate (8 and 9): each is judged by itself, and those that may run are entered together.
 
-What is judged touches no store but for blocks that a job does not bring. Entering takes two round trips however many
-jobs there are, and one for each further thousand of Tasks: their invocations are claimed, so that none comes twice, and
-what is known of their Tasks looked up; they are opened. Each of them may be done again, by this gate or another, and
-changes nothing then.
+What is judged touches no store but for blocks that a job does not bring. Entering takes one round trip however many
+jobs there are: for each, in one step, its invocations are claimed, so that none comes twice, what is known of its Tasks
+is looked up, and if that is nothing the run is opened and the request answered. It takes some more for those of which
+something is known, that have more than a thousand Tasks, or that are large. All of it may be done again, by this gate
+or another, and changes nothing then.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipvm_queue.errors import DocumentError, IpvmError, RefusedError
+from ipvm_queue.errors import DocumentError, IpvmError, RefusedError, UnavailableError
 from ipvm_queue.ipld import Link
 from ipvm_queue.queue.accept import accept_push
 from ipvm_queue.queue.let_in import LetIn, run_of, write_answer
 from ipvm_queue.queue.push import Admission, Filed
+from ipvm_queue.store import ByRequest, Opened, Repeated
 from ipvm_queue.store.replays import WITHDRAWN
 from ipvm_queue.ucan import LEEWAY, InvalidSignatureError, MalformedError, ReplayError, issue
 from ipvm_queue.ucan.meter import Meter
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from ipvm_queue.queue.accept import Brought, Moment, Push
     from ipvm_queue.queue.proofs import Proofs
     from ipvm_queue.queue.push import WorkQueue
-    from ipvm_queue.store import Lease, RedisBlocks, RedisReplays
+    from ipvm_queue.store import Lease, RedisBlocks
+    from ipvm_queue.store.transitions import Outcome
     from ipvm_queue.ucan import Invocation
     from ipvm_queue.workflow import Workflow
 
@@ -62,7 +65,6 @@ class Intake:
         proofs: Proofs,
         work: WorkQueue,
         blocks: RedisBlocks,
-        replays: RedisReplays,
         *,
         limits: DocumentLimits,
         complete: Callable[[Workflow, Mapping[Link, bytes]], Workflow],
@@ -71,7 +73,6 @@ class Intake:
         self._proofs = proofs
         self._work = work
         self._blocks = blocks
-        self._replays = replays
         self._limits = limits
         self._complete = complete
 
@@ -113,19 +114,13 @@ class Intake:
         admission = Admission(run, compiled, papers, kept, free)
         return Judged(brought.request, accepted.job, accepted.push, admission)
 
-    def enter(self, jobs: Sequence[Judged]) -> list[bytes | IpvmError]:
-        """Open the runs of jobs that may run; return for each its signed answer, or why it is refused."""
-        claims = [(each.request, claims_of(each.job, each.push)) for each in jobs]
-        lookups = self._work.lookups([each.admission for each in jobs])
-        repeated, entries = self._replays.claim(claims, [each.task for each in lookups])
-        known = self._work.known(lookups, entries, len(jobs))
-        new = [(each.admission, found) for each, found, key in zip(jobs, known, repeated, strict=True) if key is None]
-        opened = iter(self._work.open(new))
-        answers: list[bytes | IpvmError] = []
-        for each, key in zip(jobs, repeated, strict=True):
-            done = next(opened) if key is None else not_claimed(key, each.job, each.push)
-            answers.append(done if isinstance(done, IpvmError) else each.admission.papers.answer)
-        return answers
+    def enter(self, jobs: Sequence[Judged], gate: str) -> list[bytes | IpvmError | None]:
+        """Open the runs of jobs that may run, whose requests a gate has.
+
+        Return for each its signed answer, or why it is refused, or None where it has been answered.
+        """
+        asked = [(each.admission, ByRequest(each.request, gate, claims_of(each.job, each.push))) for each in jobs]
+        return [_answer(each, outcome) for each, outcome in zip(jobs, self._work.open(asked), strict=True)]
 
     def _workflow(self, accepted: Push, document: bytes) -> Workflow:
         """Return the signed workflow that 8 names; raises where it is another form, or another's."""
@@ -148,6 +143,17 @@ class Intake:
         if len(leases) > _MOST_HANDED:
             return {}
         return {lease.pop: hand_out(self._signer, lease, job, push, sent, now=now) for lease in leases}
+
+
+def _answer(job: Judged, outcome: Outcome) -> bytes | IpvmError | None:
+    match outcome:
+        case UnavailableError():
+            return outcome
+        case Repeated(key):
+            return not_claimed(key, job.job, job.push)
+        case Opened(answered=True):
+            return None
+    return job.admission.papers.answer
 
 
 def hand_out(signer: Signer, lease: Lease, job: LetIn, push: Link, sent: Link, *, now: int) -> bytes:

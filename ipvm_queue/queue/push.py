@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import BlockError
 from ipvm_queue.ipld import Link, decode, encode
 from ipvm_queue.plan import compile_plan, looked_up
 from ipvm_queue.plan.canvas import message
-from ipvm_queue.store import FAILED, NewRun, Opening, Record
+from ipvm_queue.store import FAILED, Known, NewRun, Opening, Record
+from ipvm_queue.store.transitions import NOTHING
 from ipvm_queue.ucan import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
-    from ipvm_queue.errors import UnavailableError
     from ipvm_queue.ipld import Value
     from ipvm_queue.plan import Node, Plan
     from ipvm_queue.plan.compiler import Compiled
-    from ipvm_queue.store import Entry, RedisBlocks, RedisReceipts, RedisRuns, State
+    from ipvm_queue.store import ByRequest, Entry, RedisBlocks, RedisReceipts, RedisRuns, State
+    from ipvm_queue.store.transitions import Outcome
     from ipvm_queue.workflow import Task, Workflow
     from ipvm_queue.workflow.safety import Safety
+
+    Lookup = list[tuple[int, Link]]  # nodes of a run, and the pure Tasks that are looked for in the memo table
+
+_FEW: Final = 1000  # Tasks that are looked up in the step that opens a run
 
 
 class Filed(NamedTuple):
@@ -51,14 +56,6 @@ class Admission(NamedTuple):
     papers: Filed
     blocks: Mapping[Link, bytes]
     free: Container[str]
-
-
-class Lookup(NamedTuple):
-    """A Task to be looked for in the memo table: that of a node of the run with this index among several."""
-
-    run: int
-    node: int
-    task: Link
 
 
 class WorkQueue:
@@ -94,20 +91,38 @@ class WorkQueue:
         own = (node.command, node.args)
         return (own,) if node.pure else (own, *self._uses(*own))
 
-    def lookups(self, admissions: Sequence[Admission]) -> list[Lookup]:
-        """Return the Tasks of new runs that a receipt in the memo table stands in for."""
-        return _lookups([(each.compiled.plan.steps, each.free) for each in admissions])
+    def open(self, jobs: Sequence[tuple[Admission, ByRequest]]) -> list[Outcome]:
+        """Release what waits for nothing in the runs of jobs, and answer the requests that they come by.
 
-    def open(self, admissions: Sequence[tuple[Admission, Mapping[int, Record]]]) -> list[bool | UnavailableError]:
-        """Release what waits for nothing in new runs, in one round trip; with each come the nodes that need not run.
-
-        Return for each whether it was not open already, or why it could not be opened. The job's blocks stay as long as
-        blocks do, and so do the document and the tokens: with them receipts are verified long after the run is
-        forgotten.
+        That is one round trip for all that have nothing in the memo table, and a few for those that have, or a thousand
+        Tasks. Return for each job what became of it, never `Known`. Its blocks stay as long as blocks do, and so do the
+        document and the tokens: with them receipts are verified long after the run is forgotten.
         """
-        return self._runs.open_all([self._new(*each) for each in admissions])
+        lookups = [_pure(each.compiled.plan.steps, each.free) for each, _ in jobs]
+        outcomes = self._open_unless_known(jobs, lookups)
+        late = [(number, each.entries) for number, each in enumerate(outcomes) if isinstance(each, Known)]
+        known = self._known([(lookups[number], entries) for number, entries in late])
+        again = [self._new(*jobs[number], records) for (number, _), records in zip(late, known, strict=True)]
+        for (number, _), outcome in zip(late, self._runs.open_all(again), strict=True):
+            outcomes[number] = outcome
+        return outcomes
 
-    def _new(self, admission: Admission, known: Mapping[int, Record]) -> NewRun:
+    def _open_unless_known(
+        self, jobs: Sequence[tuple[Admission, ByRequest]], lookups: Sequence[Lookup]
+    ) -> list[Outcome]:
+        """Open runs of whose Tasks nothing is known; of a job that has many of them, only look that up."""
+        new = [
+            self._new(admission, by._replace(tasks=_tasks(lookup)))
+            for (admission, by), lookup in zip(jobs, lookups, strict=True)
+            if len(lookup) <= _FEW
+        ]
+        opened = iter(self._runs.open_all(new))
+        return [
+            next(opened) if len(lookup) <= _FEW else Known(self._receipts.of_tasks(_tasks(lookup)))
+            for lookup in lookups
+        ]
+
+    def _new(self, admission: Admission, by: ByRequest, known: Mapping[int, Record] = NOTHING) -> NewRun:
         (plan, pages), papers = admission.compiled, admission.papers
         opening = replace(
             _opening(plan, plan.steps, papers.requestor, known),
@@ -125,6 +140,7 @@ class WorkQueue:
             self._run_lifetime,
             {**pages, plan.link: plan.data},
             self._blocks.puts(kept),
+            by,
         )
 
     def resume(self, run: str, plan: Plan, requestor: str) -> None:
@@ -142,8 +158,8 @@ class WorkQueue:
         self._runs.unsettle(run, sorted(again & settled.keys()))
         settled = {number: record for number, record in settled.items() if number not in again}
         nodes = plan.steps
-        lookups = _lookups([(nodes, ())])
-        (known,) = self.known(lookups, self._receipts.of_tasks([each.task for each in lookups]), 1)
+        pure = _pure(nodes, ())
+        (known,) = self._known([(pure, self._receipts.of_tasks(_tasks(pure)))])
         opening = replace(
             _opening(plan, nodes, requestor, {**known, **settled}),
             invocation=header.invocation,
@@ -153,19 +169,20 @@ class WorkQueue:
         )
         self._runs.open(NewRun(run, opening, self._run_lifetime))
 
-    def known(self, lookups: Sequence[Lookup], entries: Sequence[Entry | None], count: int) -> list[dict[int, Record]]:
-        """Return the nodes that need not run, because their pure Task has a receipt, for each of `count` runs."""
+    def _known(self, lookups: Sequence[tuple[Lookup, Sequence[Entry | None]]]) -> list[dict[int, Record]]:
+        """Return the nodes that need not run, because their pure Task has a receipt, for each of several runs."""
         found = [
-            (each, entry.receipt)
-            for each, entry in zip(lookups, entries, strict=True)
+            (run, node, entry.receipt)
+            for run, (tasks, entries) in enumerate(lookups)
+            for (node, _), entry in zip(tasks, entries, strict=True)
             if entry is not None and entry.reusable
         ]
-        envelopes = self._receipts.bytes_of([receipt for _, receipt in found])
-        known: list[dict[int, Record]] = [{} for _ in range(count)]
-        for (each, _), data in zip(found, envelopes, strict=True):
+        envelopes = self._receipts.bytes_of([receipt for _, _, receipt in found])
+        known: list[dict[int, Record]] = [{} for _ in lookups]
+        for (run, node, _), data in zip(found, envelopes, strict=True):
             record = self._record(data)
             if record is not None:
-                known[each.run][each.node] = record
+                known[run][node] = record
         return known
 
     def _record(self, data: bytes | None) -> Record | None:
@@ -194,18 +211,18 @@ def _doubtful(plan: Plan, settled: Mapping[int, Record]) -> set[int]:
     return found
 
 
-def _lookups(asked: Sequence[tuple[Mapping[int, Node], Container[str]]]) -> list[Lookup]:
-    """Return what to look up of the nodes of several runs; with each come the commands that may be with any args.
+def _pure(nodes: Mapping[int, Node], free: Container[str]) -> Lookup:
+    """Return what to look up of the nodes of a run; `free` are the commands that may be with any args.
 
     Of others, a task with promises is not taken for done because there is a receipt under its promises: the worker
     looks at its policies once they are kept.
     """
-    return [Lookup(run, *each) for run, (nodes, free) in enumerate(asked) for each in _pure(nodes, free)]
-
-
-def _pure(nodes: Mapping[int, Node], free: Container[str]) -> list[tuple[int, Link]]:
     found = looked_up(nodes.items(), lambda node: node.is_static or node.command in free)
     return [(number, node.task) for number, node in found]
+
+
+def _tasks(lookup: Lookup) -> list[Link]:
+    return [task for _, task in lookup]
 
 
 def _opening(plan: Plan, nodes: Mapping[int, Node], requestor: str, settled: Mapping[int, Record]) -> Opening:

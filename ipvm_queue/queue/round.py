@@ -36,8 +36,8 @@ _log = logger(__name__)
 class Round:
     """Answers requests in their order; jobs that follow each other are judged one by one and entered together.
 
-    `answers` are those found so far, None for what is no request. It `is_outdated` once a delegation has been revoked:
-    what was looked at before must be looked at again.
+    `answers` are those to be given yet, None for what is no request; a job that is entered may have its answer already.
+    It `is_outdated` once a delegation has been revoked: what was looked at before must be looked at again.
     """
 
     def __init__(
@@ -48,10 +48,12 @@ class Round:
         revocations: Revocations,
         validator: Validator,
         *,
+        gate: str,
         max_bytes: int,
     ) -> None:
         self.answers: dict[str, bytes | None] = {}
         self.is_outdated = False
+        self._gate = gate
         self._signer = signer
         self._desk = desk
         self._inbox = inbox
@@ -91,7 +93,7 @@ class Round:
         if not jobs:
             return
         try:
-            answers = self._desk.enter(jobs)
+            answers = self._desk.enter(jobs, self._gate)
         except UnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
@@ -107,9 +109,10 @@ class Round:
             else:
                 self._accept(job.request, job.push, answer, run=job.admission.run)
 
-    def _accept(self, request: str, asked: Invocation, answer: bytes, **more: str) -> None:
+    def _accept(self, request: str, asked: Invocation, answer: bytes | None, **more: str) -> None:
         _log.info("accepted", cmd=str(asked.cmd), issuer=asked.iss, token=str(asked.link), **more)
-        self.answers[request] = answer
+        if answer is not None:
+            self.answers[request] = answer
 
     def _refuse(self, request: str, asked: Invocation | None, error: Exception) -> None:
         if isinstance(error, TakenBackError):

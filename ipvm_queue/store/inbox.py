@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ipvm_queue.errors import UsageError
 from ipvm_queue.store import scripts
+from ipvm_queue.store.opening import ANSWER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,6 @@ CONTAINER: Final = "c"
 MAX_CONTAINER: Final = 2 * 1024 * 1024
 _MAX_BLOCKS: Final = 4096
 _REQUEST_SECONDS: Final = 600
-_ANSWER_SECONDS: Final = 3600
 _SMALL: Final = 256 * 1024  # of each of the many that are looked at together
 
 
@@ -135,7 +135,7 @@ class Inbox:
 
     def reply(self, gate: str, answers: Mapping[str, bytes | None]) -> None:
         """Answer requests (None: it is no request) and forget them, in one step."""
-        args: list[Any] = [self._keys.prefix, _ANSWER_SECONDS]
+        args: list[Any] = [self._keys.prefix, ANSWER_SECONDS]
         for request, answer in answers.items():
             args += (request, int(answer is not None), answer or b"")
         self._reply(keys=[self._keys.at(gate)], args=args)

@@ -10,14 +10,18 @@ from ipvm_queue.ipld import DAG_CBOR, Link
 from ipvm_queue.store import scripts
 from ipvm_queue.store.blocks import Put
 from ipvm_queue.store.chunks import chunks
+from ipvm_queue.store.receipts import Entry
+from ipvm_queue.store.replays import claim_args, named
+from ipvm_queue.store.transitions import Known, Opened, Repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.keys import Keys
-    from ipvm_queue.store.transitions import NewRun, Opening
+    from ipvm_queue.store.transitions import NewRun, Opening, Outcome
 
+ANSWER_SECONDS: Final = 3600
 _STAGED_SECONDS: Final = 3600
 _AT_ONCE: Final = 2500  # values that go along with the script; it unpacks a few thousand at most
 _AT_ONCE_BYTES: Final = 1024 * 1024
@@ -40,8 +44,8 @@ class Opener:
         self._lifetime = receipt_lifetime
         self._script = redis.register_script(scripts.source("open"))
 
-    def open(self, runs: Sequence[NewRun]) -> list[bool | UnavailableError]:
-        """Open runs in one round trip; return for each whether it was not open already, or what was not stored of it.
+    def open(self, runs: Sequence[NewRun]) -> list[Outcome]:
+        """Open runs in one round trip; return for each what became of it, or what was not stored of it.
 
         What was staged for a run that is never opened lapses by itself, and staging twice (the client repeats a
         pipeline whose answer was lost) leaves the run that the first opened as it is.
@@ -58,20 +62,20 @@ class Opener:
             pipeline.evalsha(self._script.sha, 1, self._keys.run(new.run), *given[-1])
             marks.append(len(pipeline))
         if len(pipeline) == 1:  # redis-py takes longer over a pipeline than over what stands in it
-            return [bool(self._script(keys=[self._keys.run(runs[0].run)], args=given[0]))]
+            return [_outcome(runs[0], self._script(keys=[self._keys.run(runs[0].run)], args=given[0]))]
         answers = pipeline.execute(raise_on_error=False)
         return [
             self._opened(new, args, answers[start:end])
             for new, args, (start, end) in zip(runs, given, pairwise(marks), strict=True)
         ]
 
-    def _opened(self, new: NewRun, args: list[Any], answers: Sequence[Any]) -> bool | UnavailableError:
+    def _opened(self, new: NewRun, args: list[Any], answers: Sequence[Any]) -> Outcome:
         *stored, opened = answers
         if isinstance(opened, Exception):  # the script is not loaded yet, or something is wrong that will show again
             opened = self._script(keys=[self._keys.run(new.run)], args=args)
         failed = next((answer for answer in stored if isinstance(answer, Exception)), None)
         if failed is None:
-            return bool(opened)
+            return _outcome(new, opened)
         error = UnavailableError(f"the broker could not store the run: {failed}")
         error.__cause__ = failed
         return error
@@ -118,8 +122,27 @@ class Opener:
         given = [each for name, value in fields.items() if value is not None for each in (name, value)]
         along = [each for name, command, values in parts or () for each in (name, command, len(values), *values)]
         stored = [each for key, data, lifetime in blocks for each in (key, data, lifetime or "")]
-        head = [self._keys.prefix, new.run, len(blocks), *stored, len(given), *given]
+        head = [self._keys.prefix, new.run, *self._by(new, parts), len(blocks), *stored, len(given), *given]
         return [*head, -1 if parts is None else len(parts), *along]
+
+    def _by(self, new: NewRun, parts: Sequence[_Part] | None) -> list[Any]:
+        """Return what the script is told of a request; it answers it where it stores all of the run itself."""
+        by = new.by
+        if by is None:
+            return [""]
+        tasks = [self._keys.receipt(task) for task in by.tasks]
+        answer = b"" if parts is None else new.opening.answer or b""
+        invocations = claim_args(self._keys, by.request, by.invocations)
+        return [*invocations, self._keys.at(by.gate), ANSWER_SECONDS, answer, len(tasks), *tasks]
+
+
+def _outcome(new: NewRun, answer: list[Any]) -> Outcome:
+    verdict, *found = answer
+    if verdict == b"known":
+        return Known([Entry.read(data) for data in found[0]])
+    if verdict == b"repeated" and new.by is not None:
+        return Repeated(named(new.by.invocations, found[0]))
+    return Opened(*map(bool, found))
 
 
 def _is_small(parts: Sequence[_Part], blocks: Sequence[Put]) -> bool:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.store import scripts
-from ipvm_queue.store.chunks import chunks
-from ipvm_queue.store.receipts import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from ipvm_queue.ipld import Link
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.keys import Keys
-
 
 WITHDRAWN: Final = b""
 
@@ -26,35 +22,25 @@ class RedisReplays:
     """
 
     def __init__(self, redis: Broker, keys: Keys) -> None:
-        self._redis = redis
         self._keys = keys
         self._claim = redis.register_script(scripts.source("claim"))
 
-    def claim(
-        self, wanted: Sequence[tuple[str, Mapping[bytes, int]]], tasks: Sequence[Link] = ()
-    ) -> tuple[list[bytes | None], list[Entry | None]]:
-        """Remember invocations (the hash of what was signed, and a Unix time until when) as those of requests.
+    def claim(self, request: str, invocations: Mapping[bytes, int]) -> bytes | None:
+        """Remember invocations (the hash of what was signed, and a Unix time until when) as those of a request.
 
-        Return for each request the first of its invocations that another has brought, before it or in front of it
-        here, or `WITHDRAWN` where it has been taken back; none of it is remembered then. And the memo table's entries
-        of `tasks`, a thousand of them from the same round trip.
+        Return the first of them that another has brought, or `WITHDRAWN` where the request has been taken back; none is
+        remembered then.
         """
-        some, *others = [*chunks([self._keys.receipt(task) for task in tasks])] or [[]]
-        args: list[Any] = [self._keys.prefix, "", len(wanted)]
-        for request, invocations in wanted:
-            args += (request, len(invocations))
-            for key, until in invocations.items():
-                args += (self._keys.replay(key), until)
-        answers = self._claim(args=[*args, *some])
-        for more in others:
-            answers += self._redis.mget(more)
-        places = zip(wanted, answers, strict=False)
-        repeated = [_found(list(invocations), place) for (_, invocations), place in places]
-        return repeated, [Entry.read(data) for data in answers[len(wanted) :]]
+        place = self._claim(args=[self._keys.prefix, "", *claim_args(self._keys, request, invocations)])
+        return named(invocations, place) if place else None
 
 
-def _found(invocations: Sequence[bytes], place: int) -> bytes | None:
-    """Return what the script says of a request: the invocation at a place that counts from 1."""
-    if place < 0:
-        return WITHDRAWN
-    return invocations[place - 1] if place else None
+def claim_args(keys: Keys, request: str, invocations: Mapping[bytes, int]) -> list[Any]:
+    """Return what the script's `remember` takes."""
+    given = [each for key, until in invocations.items() for each in (keys.replay(key), until)]
+    return [request, len(invocations), *given]
+
+
+def named(invocations: Mapping[bytes, int], place: int) -> bytes:
+    """Return which invocation the script's `remember` speaks of, or `WITHDRAWN`."""
+    return WITHDRAWN if place < 0 else [*invocations][place - 1]

@@ -17,14 +17,14 @@ from ipvm_queue.store import scripts
 from ipvm_queue.store.chunks import chunks
 from ipvm_queue.store.opening import Opener
 from ipvm_queue.store.records import CID_BYTES, Record
-from ipvm_queue.store.transitions import Answer, Grant, Header, Papers, Progress
+from ipvm_queue.store.transitions import Answer, Grant, Header, Opened, Papers, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ipvm_queue.store.connection import Broker
     from ipvm_queue.store.keys import Keys
-    from ipvm_queue.store.transitions import Ask, Attestation, NewRun, Settlement
+    from ipvm_queue.store.transitions import Ask, Attestation, NewRun, Outcome, Settlement
 
 _BATCH: Final = 1000
 _PAGE: Final = 1000  # ids that are looked through at once
@@ -61,10 +61,13 @@ class RedisRuns:
         (opened,) = self.open_all([new])
         if isinstance(opened, UnavailableError):
             raise opened
-        return opened
+        return isinstance(opened, Opened) and opened.new
 
-    def open_all(self, runs: Sequence[NewRun]) -> list[bool | UnavailableError]:
-        """Open runs in one round trip; return for each what `open` would return or raise."""
+    def open_all(self, runs: Sequence[NewRun]) -> list[Outcome]:
+        """Open runs in one round trip; return for each what became of it.
+
+        Of a run that comes by a request, what is remembered of that, the opening and the answer are one step.
+        """
         answers = self._opener.open(runs)
         for new, answer in zip(runs, answers, strict=True):
             if isinstance(answer, UnavailableError):  # half a run is none

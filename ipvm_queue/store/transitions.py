@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from ipvm_queue.errors import UnavailableError
     from ipvm_queue.ipld import Link
     from ipvm_queue.store.blocks import Put
+    from ipvm_queue.store.receipts import Entry
     from ipvm_queue.store.records import Record
 
 NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
@@ -129,7 +131,7 @@ class NewRun(NamedTuple):
     """A run about to be opened.
 
     `lifetime` counts in seconds from its end, `blocks` are those that only runs need, and lapse with it; `puts` are
-    the blocks that must be there before it, too.
+    the blocks that must be there before it, too. `by` is the request that it comes by.
     """
 
     run: str
@@ -137,6 +139,43 @@ class NewRun(NamedTuple):
     lifetime: float
     blocks: Mapping[Link, bytes] = NOTHING
     puts: Sequence[Put] = ()
+    by: ByRequest | None = None
+
+
+class ByRequest(NamedTuple):
+    """The request that a run comes by, and the gate that has it.
+
+    `invocations` are remembered as the request's own (`RedisReplays.claim`). Where one of `tasks` has a receipt that
+    may be taken instead of running it, the run is not opened: it starts from that.
+    """
+
+    request: str
+    gate: str
+    invocations: Mapping[bytes, int]
+    tasks: Sequence[Link] = ()
+
+
+class Opened(NamedTuple):
+    """What became of a run: whether it is `new`, or was open already, and whether its request is `answered`."""
+
+    new: bool
+    answered: bool = False
+
+
+class Repeated(NamedTuple):
+    """Why a run was not opened: an invocation that another request has brought, or `WITHDRAWN`."""
+
+    invocation: bytes
+
+
+class Known(NamedTuple):
+    """Why a run was not opened yet: the memo table's entries of the Tasks that were asked for."""
+
+    entries: list[Entry | None]
+
+
+if TYPE_CHECKING:
+    Outcome = Opened | Repeated | Known | UnavailableError
 
 
 @dataclass(frozen=True, slots=True)

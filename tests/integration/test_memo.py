@@ -38,6 +38,22 @@ def test_a_finished_job_costs_no_message_again(client, stack, add):
     assert all(result.cached for result in again.results().values())
 
 
+def test_any_number_of_tasks_is_found_again(client, stack, add):
+    """However many Tasks a job has, each that has a receipt is taken from it; one that has none runs, alone."""
+    base = salt()
+    many = {f"t{number}": add(base, number) for number in range(1200)}
+    first = client.submit(many).wait(60)
+    before = messages(stack)
+
+    again = client.submit(many)
+    more = client.submit({**many, "new": add(base, 1200)}).wait(60)
+
+    assert again.status == "ok"
+    assert receipts(again) == receipts(first)
+    assert messages(stack) == before + 3  # two requests to the gate, and the one that runs
+    assert [label for label, result in more.results().items() if not result.cached] == ["new"]
+
+
 def test_what_is_remembered_but_lost_is_computed_again(client, stack, valued):
     """A Task whose large result has lapsed from the store runs again, found at submission or by a worker."""
     large = f"{salt()}" * 5000

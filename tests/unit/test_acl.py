@@ -14,7 +14,7 @@ from ipvm_queue.store import Keys
 from ipvm_queue.store.acl import rules
 
 ROOT = Path(__file__).resolve().parents[2]
-GATE_S_OWN = {"claim", "look", "reply"}
+GATE_S_OWN = {"claim", "look", "reply", "request"}
 FILES = sorted((ROOT / "ipvm_queue" / "store" / "scripts").glob("*.lua"))
 SCRIPTS = [script for script in FILES if script.stem not in GATE_S_OWN]
 PASSWORDS = {f"IPVM_{role}_PASSWORD": f"{role}-0123456789abcdef" for role in ("SUBMITTER", "DOOR", "GATE", "OPERATOR")}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Final
 
-_PRELUDE = "prelude.lua"
+_PRELUDE: Final = "prelude"
+_REQUEST: Final = "request"
+_BY_REQUEST: Final = {"claim", "open", "reply"}
 
 
 def source(name: str) -> str:
-    """Return a script's text, with what all share before it."""
+    """Return a script's text, with what it shares before it."""
     folder = files(__package__)
-    return (folder / _PRELUDE).read_text() + (folder / f"{name}.lua").read_text()
+    shared = [_PRELUDE, *([_REQUEST] if name in _BY_REQUEST else [])]
+    return "".join((folder / f"{each}.lua").read_text() for each in (*shared, name))

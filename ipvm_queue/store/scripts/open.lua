@@ -1,10 +1,34 @@
 -- Open a run: from here on workers see it. What does not come along here stands staged under new:<part>.
--- ARGV: P, id, count, the keys, bytes and lifetimes (ms, '' for ever) of blocks,
+-- ARGV: P, id, the request that it comes by ('' for none), and of a request: what `remember` takes, the gate's list of
+--   what it has taken, for how long the answer stays (s), the answer ('' where it is not given here), count, keys of its
+--   Tasks in the memo table,
+--   count, the keys, bytes and lifetimes (ms, '' for ever) of blocks,
 --   count, the fields of the run's hash and their values,
 --   count (-1 where they are staged), for each part of the run: its suffix, the command that adds to it, count, what is added.
--- Returns 1, or 0 where the run is open already.
-local at = 4
-for _ = 1, tonumber(ARGV[3]) do
+-- Returns {'opened', 1 (0: it is open already), 1 where the request is answered}, or where nothing is opened
+--   {'repeated', what `remember` says}
+--   {'known', the memo table's entries of all Tasks}, where one of them may be taken instead of running it
+local at, request, done = 4, ARGV[3], function(opened) return {'opened', opened, 0} end
+if request ~= '' then
+  local repeated = remember(3)
+  if repeated ~= 0 then return {'repeated', repeated} end
+  at = 5 + 2 * tonumber(ARGV[4])
+  local taken, seconds, text, count = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  at = at + 4 + count
+  local entries = count > 0 and redis.call('MGET', unpack(ARGV, at - count, at - 1)) or {}
+  for _, entry in ipairs(entries) do
+    if entry and string.sub(entry, 1, 1) == 'c' then return {'known', entries} end
+  end
+  if text ~= '' then
+    done = function(opened)
+      answer(taken, request, text, seconds)
+      return {'opened', opened, 1}
+    end
+  end
+end
+local blocks = tonumber(ARGV[at])
+at = at + 1
+for _ = 1, blocks do
   if ARGV[at + 2] == '' then
     redis.call('SET', ARGV[at], ARGV[at + 1])
   else
@@ -13,7 +37,7 @@ for _ = 1, tonumber(ARGV[3]) do
   at = at + 3
 end
 local state = redis.call('HGET', RUN, 'state')
-if state and state ~= 'withdrawn' then return 0 end
+if state and state ~= 'withdrawn' then return done(0) end
 local last = at + tonumber(ARGV[at])
 redis.call('HSET', RUN, 'state', 'running', unpack(ARGV, at + 1, last))
 redis.call('HDEL', RUN, 'status')
@@ -48,4 +72,4 @@ else
   top_up(RUN, ID, '0')
   if redis.call('HEXISTS', RUN, 'queue:1') == 1 then top_up(RUN, ID, '1') end
 end
-return 1
+return done(1)
