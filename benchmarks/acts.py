@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
+from measure import tidy_when_stopped
+
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "witness"), str(TESTS / "chaos")]
 
@@ -23,6 +25,7 @@ def main() -> int:
     parser.add_argument("--acts", type=int, default=600)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    tidy_when_stopped()
     started = monotonic()
     with TemporaryDirectory() as directory, Storm(Path(directory), given.seed) as storm:
         tally = storm.blow(given.acts)

@@ -19,7 +19,7 @@ from secrets import token_hex
 from typing import NamedTuple
 
 import guest
-from measure import Broker, cpu_seconds
+from measure import Broker, cpu_seconds, tidy_when_stopped
 
 from ipvm_queue.crypto import load_signer
 from ipvm_queue.ipld import CODEC, DAG_CBOR, Link
@@ -46,6 +46,7 @@ class Left(NamedTuple):
 
 def main() -> None:
     """Measure, and print."""
+    tidy_when_stopped()
     pushes, tasks = (int(given or usual) for given, usual in zip_longest(sys.argv[1:3], (PUSHES, TASKS)))
     with tempfile.TemporaryDirectory(prefix="ipvm-benchmark-") as home, Broker() as broker:
         settings = settings_in(Path(home), broker.url)

@@ -20,7 +20,7 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, Final
 
 import shapes
-from measure import cpu_seconds, rss_mb
+from measure import cpu_seconds, rss_mb, tidy_when_stopped
 from on_celery import Hung, PlainCelery
 from on_pool import Pool
 
@@ -217,6 +217,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, help="how often each case runs on each contender")
     parser.add_argument("--json", type=Path, help="write the result here and not to stdout")
     given = parser.parse_args()
+    tidy_when_stopped()
     wanted = [*CASES, *EXTRA] if given.all else given.case or ["a"]
     names = given.only or ["pool", "celery", "ipvm"]
     if not given.all and set(wanted) & {"f", "rerun"} == set(wanted):

@@ -11,6 +11,7 @@ import sys
 from contextlib import ExitStack, nullcontext
 from typing import Any, Final
 
+from measure import tidy_when_stopped
 from on_ipvm import Ipvm
 from run import CASES, fastest, machine, once, say
 from unsigned import unsigned
@@ -28,6 +29,7 @@ class Unsigned(Ipvm):
 
 def main() -> None:
     """Measure, and print."""
+    tidy_when_stopped()
     repeat = int(sys.argv[1]) if len(sys.argv) > 1 else REPEAT
     report: dict[str, Any] = {"machine": machine(), "cases": {}}
     with ExitStack() as stack:
