@@ -44,7 +44,7 @@ class RedisRuns:
         self._lease = int(lease * 1000)
         self._lifetime = int((receipt_lifetime or 0) * 1000)
         self._opener = Opener(redis, keys, self._lifetime)
-        names = ("begin", "enter", "settle", "renew", "abandon", "sweep", "cancel", "receive", "tidy")
+        names = ("begin", "enter", "settle", "renew", "abandon", "sweep", "cancel", "receive", "tidy", "withdraw")
         self._scripts = {name: redis.register_script(scripts.source(name)) for name in names}
         self._tidied = (0, b"0")
 
@@ -79,13 +79,7 @@ class RedisRuns:
 
         Its header and what has settled stay; until then it counts as cancelled.
         """
-        key = self._keys.run(run)
-        pipeline = self._redis.pipeline(transaction=True)
-        pipeline.hset(key, mapping={"state": "withdrawn", "status": "cancelled"})
-        pipeline.hdel(key, "begun", "crashes", "doubt", "catch", "first", "outcome", "reason", "tickets:0", "tickets:1")
-        parts = ("arrived", "ready:0", "ready:1", "leases", "claims", "waiting", "since", "deaths", "lapsed", "events")
-        pipeline.delete(*(f"{key}:{part}" for part in parts), self._keys.further(run))
-        pipeline.execute()
+        self._call("withdraw", run)
 
     def unsettle(self, run: str, nodes: Sequence[int]) -> None:
         """Forget the records of nodes of a withdrawn run, which are to be looked at again."""

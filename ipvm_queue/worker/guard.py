@@ -103,8 +103,7 @@ class Guard:
                 if (judged := self._judge(known, claim.fence, claim.why)) is not None:
                     return judged
             elif crashed:
-                self._acts.not_done(claim.act, claim.fence, "its workers died before they began")
-                return self._failed(act, dict(CRASHED), {})
+                return self._given_up(act, claim)
             else:
                 self._hold(claim.act, claim.fence, asked)
                 call = known.call._replace(attempt=number, follows_doubt=claim.judged)
@@ -121,6 +120,10 @@ class Guard:
         if claim.verdict == "done":
             return Acted(claim.envelope, over=True)
         return self._failed(act, dict(_APART), {}) if claim.verdict == "apart" else None
+
+    def _given_up(self, act: Act, claim: Claim) -> Acted:
+        self._tell(lambda: self._acts.not_done(claim.act, claim.fence, "its workers died before they began"))
+        return self._failed(act, dict(CRASHED), {})
 
     def renew(self) -> None:
         """Keep the claim that is held, if one is. Called by another thread while the effect is being done."""
@@ -199,7 +202,9 @@ class Guard:
             outcome = None if act.effect.reconcile is None else act.effect.reconcile(act.context, act.call)
         except NotDoneError:
             if act.effect.idempotency_key:
-                self._acts.not_done(act.wanted.id, fence, "the world knows nothing of it", judged=True)
+                self._tell(
+                    lambda: self._acts.not_done(act.wanted.id, fence, "the world knows nothing of it", judged=True)
+                )
                 return None
             outcome, why = None, f"{why}; the world knows nothing of it yet"
         except Exception as raised:  # noqa: BLE001 - the doubt stays

@@ -360,9 +360,8 @@ class Shift:
     def _settle(self, *, want: int, ahead: Sequence[int] = (), back: Sequence[tuple[int, list[Link]]] = ()) -> Grant:
         """Settle what is done (the lock is held) and lease up to `want` nodes more."""
         tools = self._tools
-        done, self._done = self._done, []
+        done, unclaimed = self._done, self._unclaimed
         self._since = monotonic()
-        back, self._unclaimed = [*self._unclaimed, *back], []
         status = ""
         for each in done:
             if each.node == self._plan.catch:
@@ -375,10 +374,11 @@ class Shift:
             done,
             want=want,
             ahead=ahead,
-            back=back,
+            back=[*unclaimed, *back],
             status=status,
             attestations=said,
         )
+        self._done, self._unclaimed = [], []  # not before: what could not be stored is settled with the next
         if done:
             tools.announcer.note(self._run, self._plan, done)
         return grant
@@ -389,8 +389,8 @@ class Shift:
             tools = self._tools
             if monotonic() - self._since > tools.budget and (self._done or self._pending):
                 back = [(step.number, step.tasks) for group in self._pending for step in group]
-                self._pending.clear()
                 self._settle(want=0, ahead=[step.number for step in self._current[:1] if step.ahead], back=back)
+                self._pending.clear()
             steps = [step for group in (self._current, *self._pending) for step in group]
             held = [step.number for step in steps] + [each.node for each in self._done]
             if held:

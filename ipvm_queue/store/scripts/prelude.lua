@@ -1,9 +1,11 @@
 -- What every script shares. ARGV[1] is the key prefix P, ARGV[2] the run's id; KEYS[1] is the run's key.
 --
 --   P run:<id>             HASH    state running|done|cancelled|withdrawn (about to be opened again), status,
---                                  left, failed, first, catch, ttl, begun, and for each queue index q: queue:<q> (its
---                                  list), message:<q> (the broker message with marks), tickets:<q> (messages that are
---                                  out); crashes (guests that killed their worker), doubt (an act of it is in doubt);
+--                                  left, failed, first, catch, ttl, and for each queue index q: queue:<q> (its list),
+--                                  message:<q> (the broker message with marks), tickets:<q> (messages that are out),
+--                                  moved:<q> (when one was published last, or a node begun, ms), again:<q> (when lost ones
+--                                  were published again); crashes (guests that killed their worker), doubt (an act of it
+--                                  is in doubt);
 --                                  of a run that came through the gate: inv, push (CIDs of the invocations 8 and 9),
 --                                  service (DID), grants (CID of the tokens sent along), answer (the queue's, to 9)
 --   P run:<id>:handed      HASH    CID of a pop -> the queue's signed hand-out of the run to it
@@ -68,7 +70,7 @@ local function top_up(run, id, q)
     local marks = {['@RUN@'] = id, ['@NODE@'] = node}
     redis.call('LPUSH', list, (string.gsub(template, '@%u+@', marks)))
   end
-  redis.call('HSET', run, 'tickets:' .. q, want)
+  redis.call('HSET', run, 'tickets:' .. q, want, 'moved:' .. q, clock())
 end
 
 local function add_ready(run, q, nodes)
@@ -126,7 +128,7 @@ local function take(q, owner, want, lease, alone, hint)
   redis.call('ZREM', key, unpack(taken))
   local now = clock()
   claim(q, owner, now + lease, taken)
-  redis.call('HSET', RUN, 'begun', now)
+  redis.call('HSET', RUN, 'moved:' .. q, now)
   return answer
 end
 
