@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(
         256 * _MIB, gt=0, le=512 * _MIB, description="most bytes of blocks that one request brings to the gate"
     )
+    max_memory: int = Field(
+        4096 * _MIB, gt=0, description="most memory that a worker lets a job give its Wasm (each linear memory)"
+    )
     pin_quota: int = Field(
         1024 * _MIB, ge=0, description="most bytes that `handle/resolve` pins for one who asks, for ever"
     )

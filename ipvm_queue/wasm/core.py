@@ -19,7 +19,7 @@ from wasmtime import _ffi as ffi
 from wasmtime._ffi import dll
 
 from ipvm_queue.errors import CodecError, LimitError, ModuleError
-from ipvm_queue.ipld import count_items, decode, encode
+from ipvm_queue.ipld import count_items, decode, encode, explain
 from ipvm_queue.wasm import core_host
 from ipvm_queue.wasm.faults import error_failure, trap_failure
 from ipvm_queue.wasm.outcome import MAX_OUTPUT, MAX_VALUES, CallError
@@ -181,7 +181,10 @@ class _BytesEntry:
         try:
             return decode(data)
         except CodecError as error:
-            raise CallError("bad-result", f"the result is {error.message}", "guest", cacheable=True) from error
+            why = (
+                error.message if isinstance(error, LimitError) else f"not DAG-CBOR: {explain(data) or 'not canonical'}"
+            )
+            raise CallError("bad-result", f"the result is {why}", "guest", cacheable=True) from error
 
 
 class _Context:

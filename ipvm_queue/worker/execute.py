@@ -34,6 +34,9 @@ def execute(tools: Tools, command: str, args: Value, bounds: Bounds) -> Done:
     if not isinstance(function, str):
         return _refused("task/function", "`func` came out as something that is no name of a function", "requestor")
     limits = Limits(gas=bounds.gas, memory=args.get("mem", bounds.memory), time=bounds.time)
+    if limits.memory > tools.max_memory:
+        wanted = f"the job wants {limits.memory} bytes of memory, and this worker gives at most {tools.max_memory}"
+        return _refused("task/memory", wanted, "requestor")
     outcome = tools.wasm.run(module, function, params, limits)
     try:
         check_depth(outcome.out, max_depth=MAX_RESULT_DEPTH)

@@ -56,6 +56,7 @@ class Tools:
     signer: Signer
     wasm: Executor
     budget: float
+    max_memory: int
     announcer: Announcer
     effects: Effects
     vault: Vault
@@ -85,6 +86,7 @@ class Tools:
             signer=signer,
             wasm=Executor(blocks.get, settings.cache_dir / "modules"),
             budget=settings.budget,
+            max_memory=settings.max_memory,
             announcer=announcer,
             effects=Effects(world, Guard(acts, owner, settings.lease)),
             authorities=authorities(signer, waiting, keys, settings.max_request_bytes),

@@ -223,3 +223,14 @@ def test_runs_are_found_again(client, add):
         client.run("nonesuch")
     with pytest.raises(UsageError, match="no task 'b'"):
         again["b"]
+
+
+def test_a_job_gets_no_more_memory_than_its_worker_gives(client, add):
+    """What it says it wants is compared with what the worker's operator allows, before anything of it runs."""
+    greedy = {**add(salt(), 1), "ipvm/config": {"memory": [4097, "mebi", "bytes"]}}
+    done = client.submit({"greedy": greedy, "modest": add(salt(), 1)}).wait(60)
+
+    error = done["greedy"].error
+    assert (error["code"], error["fault"]) == ("task/memory", "requestor")
+    assert "4294967296" in error["message"]
+    assert done["modest"].state == "ok"

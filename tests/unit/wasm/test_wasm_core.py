@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from wasm_guests import BYTES_ABI, LIMITS, Bench
 
-from ipvm_queue.ipld import Link, encode
+from ipvm_queue.ipld import Link, encode, explain
 from ipvm_queue.wasm import Limits
 
 NUMBERS = """(module
@@ -177,6 +177,20 @@ def test_a_result_is_read_only_where_it_is(bench: Bench, func: str, code: str):
 
     assert error["code"] == code
     assert error["fault"] == "guest"
+
+
+def test_what_is_wrong_with_a_result_is_said_in_the_same_words_everywhere(bench: Bench):
+    """They are in a receipt that others compare with their own: those of the reference, whichever codec is in use."""
+    data = b"\xfb\x7f\xf8" + bytes(6)  # NaN
+    module = f"""(module (memory (export "memory") 1)
+      (data (i32.const 0) "\\fb\\7f\\f8\\00\\00\\00\\00\\00\\00")
+      (func (export "ipvm_alloc") (param i32) (result i32) i32.const 100)
+      (func (export "f") (param i32 i32) (result i64) i64.const {len(data)}))"""
+
+    outcome = bench.run(module, "f")
+
+    assert outcome.out["error"]["message"] == f"the result is not DAG-CBOR: {explain(data)}"
+    assert outcome.cacheable
 
 
 @pytest.mark.parametrize(("count", "code"), [(1_048_575, None), (1_048_576, "wasm/output-limit")])
