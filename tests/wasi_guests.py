@@ -99,9 +99,9 @@ _DATA = """
   (data (i32.const 4096) "")
 """
 _COMPONENT = """(component
-  (core module $m (func (export "run") (result i32) i32.const {status}))
+  (core module $m (func (export "run") {core}))
   (core instance $i (instantiate $m))
-  (func $run (result (result)) (canon lift (core func $i "run")))
+  (func $run {kind} (canon lift (core func $i "run")))
   (instance $run-instance (export "run" (func $run)))
   (export "wasi:cli/run@0.2.0" (instance $run-instance)))"""
 
@@ -122,4 +122,9 @@ def wasi(name: str) -> bytes:
 @cache
 def component(status: int) -> bytes:
     """Return a component of preview 2 whose command succeeds (0) or fails (1)."""
-    return bytes(wasmtime.wat2wasm(_COMPONENT.format(status=status)))
+    return running(f"(result i32) i32.const {status}", "(result (result))")
+
+
+def running(core: str, kind: str) -> bytes:
+    """Return a component whose `wasi:cli/run` has a function `run` of this type, as the core function does it."""
+    return bytes(wasmtime.wat2wasm(_COMPONENT.format(core=core, kind=kind)))

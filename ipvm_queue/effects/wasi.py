@@ -70,7 +70,9 @@ CONFIG: Final = {
         "directories": {"type": "object", "additionalProperties": _GRANTED},
     }
 }
-_BEFORE: Final = frozenset({"wasm/invalid-module", "wasm/missing-export", "wasm/compile-limit", "wasm/host"})
+_BEFORE: Final = frozenset(
+    {"wasm/invalid-module", "wasm/missing-export", "wasm/bad-abi", "wasm/compile-limit", "wasm/host"}
+)
 
 
 def module_of(uri: str) -> Link:

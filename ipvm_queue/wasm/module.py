@@ -68,14 +68,14 @@ class ModuleInfo:
             exports=names.first(self._public),
         )
 
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether this is a core module whose host can hand it bytes: it exports `memory` and `ipvm_alloc`."""
+        return self.kind == "core" and "memory" in self.memories and self.functions.get("ipvm_alloc") == _ALLOC
+
     def uses_bytes(self, export: str) -> bool:
         """Whether a core export is called with DAG-CBOR in memory instead of numbers."""
-        return (
-            self.kind == "core"
-            and "memory" in self.memories
-            and self.functions.get("ipvm_alloc") == _ALLOC
-            and self.functions.get(export) == _BYTES_ABI
-        )
+        return self.takes_bytes and self.functions.get(export) == _BYTES_ABI
 
     def check_call(self, func: str, args: Sequence[Value]) -> None:
         """Raise `ModuleError` unless `args` fit the export as far as its signature tells; `PENDING` fits anything."""

@@ -20,7 +20,7 @@ from ipvm_queue.wasm.artefacts import Artefacts, CompileLimits
 from ipvm_queue.wasm.engine import ENGINE
 from ipvm_queue.wasm.module import inspect
 from ipvm_queue.wasm.outcome import CallError
-from ipvm_queue.wasm.wasi_effects import Desk
+from ipvm_queue.wasm.wasi_effects import EFFECTS, Desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,6 +92,8 @@ class Wasi:
         except ModuleError as error:
             raise CallError("invalid-module", error.message, "guest") from error
         export = _entry(info)
+        if grants.effects is not None:
+            _check_place(info)
         code = self._artefacts.load(module, info.kind, data)
         left = limits.time - (time.monotonic() - begun)
         if left <= 0:
@@ -129,6 +131,13 @@ def _entry(info: ModuleInfo) -> str:
     raise CallError(
         "missing-export", "the module is no WASI command: it exports neither _start nor wasi:cli/run@0.2", "requestor"
     )
+
+
+def _check_place(info: ModuleInfo) -> None:
+    """Raise `CallError` for a module that asks for effects and has no place for the answers."""
+    if EFFECTS in [(item.module, item.name) for item in info.imports] and not info.takes_bytes:
+        message = "the module asks for effects, but exports no memory and ipvm_alloc(i32) -> i32 for the answers"
+        raise CallError("bad-abi", message, "guest")
 
 
 def _run(request: dict[str, Any], code: bytes, seconds: float, effects: Callable[[bytes], bytes] | None) -> WasiOutcome:

@@ -204,18 +204,30 @@ def _run_component(engine: wasmtime.Engine, store: wasmtime.Store, code: bytes, 
     linker = component.Linker(engine)
     linker.add_wasip2()  # without wasi:http, and no network is granted: sockets refuse to connect
     guest = component.Component.deserialize(engine, code)
+    _check_run(guest, engine, run)
     linker.define_unknown_imports_as_traps(guest)
     instance = linker.instantiate(store, guest)
     interface = instance.get_export_index(store, run)
     index = interface and instance.get_export_index(store, "run", interface)
     start = index and instance.get_func(store, index)
-    if not start:
-        raise CallError("missing-export", f"the component's {run} has no function run", "requestor")
+    assert start  # noqa: S101 - `_check_run` has seen it
     try:
         result = start(store)
     except wasmtime.ExitTrap as ended:
         return int(ended.code)
     return int(getattr(result, "tag", "ok") == "err")
+
+
+def _check_run(guest: component.Component, engine: wasmtime.Engine, run: str) -> None:
+    """Raise `CallError` unless the interface has a function `run: func() -> result`."""
+    interface = guest.type.exports(engine).get(run)
+    functions = interface.ty.exports(engine) if interface else {}
+    start = functions["run"].ty if "run" in functions else None
+    if not isinstance(start, component.FuncType):
+        raise CallError("missing-export", f"the component's {run} has no function run", "requestor")
+    result = start.result
+    if start.params or not isinstance(result, component.ResultType) or result.ok or result.err:
+        raise CallError("bad-abi", f"the function run of the component's {run} is not func() -> result", "guest")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from effect_context import EffectContext
 from stack import children
-from wasi_guests import component, wasi
+from wasi_guests import component, running, wasi
 
 from ipvm_queue.effects import EffectError, Safety, find
 from ipvm_queue.effects import check as wrong_with
@@ -190,6 +190,16 @@ def test_components_are_commands_too(run):
     """A component exports `wasi:cli/run`; its result is the exit code."""
     assert run(component(0))["ok"]["exit"] == 0
     assert run(component(1))["error"]["exit"] == 1
+
+
+@pytest.mark.parametrize(
+    ("core", "kind"), [("(param i32)", '(param "x" u32)'), ("", ""), ("(result i32) i32.const 0", "(result u8)")]
+)
+def test_a_component_whose_run_is_another_is_not_run(run, core, kind):
+    """`run: func() -> result` is what there is to call; anything else is the guest's mistake, and final."""
+    error = run(running(core, kind), effect=RUN)["error"]
+
+    assert (error["code"], error["fault"]) == ("wasi/bad-abi", "requestor")
 
 
 def test_evidence_says_what_ran(context):

@@ -8,6 +8,7 @@ import time
 import pytest
 from effect_context import EffectContext
 from wasi_guests import wasi
+from wasm_guests import wat
 from web import Web, raw_server
 
 from ipvm_queue.effects import EffectError, check, find, uses
@@ -190,6 +191,28 @@ def test_without_origins_there_is_nobody_to_ask(ask, web):
 def test_a_guest_asks_with_memory_of_its_own(ask):
     """A piece of memory that it has not is the guest's fault, and ends it."""
     assert ask(b"", guest="astray")[1].out["error"]["code"] == "wasi/bad-pointer"
+
+
+@pytest.mark.parametrize(
+    "exports",
+    [
+        '(memory (export "memory") 1)',
+        '(func (export "ipvm_alloc") (param i32) (result i32) i32.const 0)',
+        '(memory (export "memory") 1) (func (export "ipvm_alloc") (param i32))',
+        '(memory (export "memory") 1) (func (export "ipvm_alloc") (param f32) (result f32) f32.const nan)',
+    ],
+)
+def test_a_guest_without_a_place_for_answers_is_not_started(context, web, exports):
+    """It exports memory and `ipvm_alloc(i32) -> i32`, or has made a mistake that no second attempt mends."""
+    guest = wat(
+        f'(module (import "ipvm:host/effects" "call" (func $ask (param i32 i32) (result i64))) {exports} '
+        '(func (export "_start") (drop (call $ask (i32.const 0) (i32.const 0)))))'
+    )
+    with pytest.raises(EffectError) as refused:
+        context.do(RUN, f"wasi:{context.blocks.put(guest)}", network=[web.url])
+
+    error = refused.value
+    assert (error.code, error.fault, error.sent, error.transient) == ("wasi/bad-abi", "requestor", False, False)
 
 
 def test_an_operator_who_allows_no_network_gives_none(context, ask, web):
