@@ -17,6 +17,9 @@ _IMPORTS = {
     "random_get": "i32 i32",
     "path_open": "i32 i32 i32 i32 i32 i64 i64 i32 i32",
     "path_symlink": "i32 i32 i32 i32 i32",
+    "path_unlink_file": "i32 i32 i32",
+    "path_create_directory": "i32 i32 i32",
+    "fd_close": "i32",
     "poll_oneoff": "i32 i32 i32 i32",
 }
 # `say` writes to a file, `open` opens a path in the directory 3 (flags: 0 read, 1 create), `fail` ends with an errno.
@@ -42,6 +45,26 @@ _COMMON = """
         (call $fail (call $say (local.get $to) (i32.const 4096) (i32.load (i32.const 8))))
         (br $again)))))
 """
+# Goes down into so many new directories in one another, of names of so many characters, and writes four files there.
+_DOWN = """(local $at i32) (local $next i32) (local $left i32)
+      (local.set $at (i32.const 3))
+      (local.set $left (i32.const {depth}))
+      (memory.fill (i32.const 300) (i32.const 97) (i32.const {length}))
+      (loop $down
+        (call $fail (call $path_create_directory (local.get $at) (i32.const 300) (i32.const {length})))
+        (call $fail (call $path_open (local.get $at) (i32.const 0) (i32.const 300) (i32.const {length}) (i32.const 2)
+          (i64.const 0x7e02) (i64.const 0x1fffffff) (i32.const 0) (i32.const 16)))
+        (local.set $next (i32.load (i32.const 16)))
+        (if (i32.ne (local.get $at) (i32.const 3)) (then (call $fail (call $fd_close (local.get $at)))))
+        (local.set $at (local.get $next))
+        (br_if $down (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+      (local.set $left (i32.const 4))
+      (loop $files
+        (i32.store8 (i32.const 130) (local.get $left))
+        (call $fail (call $path_open (local.get $at) (i32.const 0) (i32.const 130) (i32.const 4) (i32.const 1)
+          (i64.const 66) (i64.const 0) (i32.const 0) (i32.const 16)))
+        (call $fail (call $say (i32.load (i32.const 16)) (i32.const 4096) (i32.const 65536)))
+        (br_if $files (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))"""
 BODIES = {
     "cat": "(call $copy (i32.const 0) (i32.const 1))",
     "args": """(call $fail (call $args_sizes_get (i32.const 24) (i32.const 28)))
@@ -86,7 +109,23 @@ BODIES = {
         (drop (call $open (i32.const 130) (i32.const 4) (i32.const 1)))
         (i32.store (i32.const 130) (i32.add (i32.load (i32.const 130)) (i32.const 1)))
         (br $again))""",
+    "hide": """(local $fd i32) (local $left i32)
+      (local.set $left (i32.const 4))
+      (loop $files
+        (local.set $fd (call $open (i32.const 110) (i32.const 7) (i32.const 1)))
+        (call $fail (call $path_unlink_file (i32.const 3) (i32.const 110) (i32.const 7)))
+        (call $fail (call $say (local.get $fd) (i32.const 4096) (i32.const 65536)))
+        (br_if $files (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+      (loop $again (br $again))""",
+    "hoard": """(loop $again
+        (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 110) (i32.const 7) (i32.const 1)
+          (i64.const 66) (i64.const 0) (i32.const 0) (i32.const 16)))
+        (br $again))""",
+    "bury": _DOWN.format(depth=20, length=250),
+    "dig": _DOWN.format(depth=1500, length=1),
     "escape": "(call $copy (call $open (i32.const 140) (i32.const 16) (i32.const 0)) (i32.const 1))",
+    "circle": """(call $fail (call $path_symlink (i32.const 110) (i32.const 7) (i32.const 3)
+      (i32.const 110) (i32.const 7)))""",
     "link": """(call $fail (call $path_symlink (i32.const 140) (i32.const 16) (i32.const 3)
       (i32.const 110) (i32.const 7)))""",
 }

@@ -23,7 +23,7 @@ from ipvm_queue.effects.folder import CONTENT, FILES, OUTPUTS, check_paths, coll
 from ipvm_queue.effects.image import image_of, without_names
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import to_json
-from ipvm_queue.wasm.tree import size_of
+from ipvm_queue.wasm.tree import exceeds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,7 +144,7 @@ def _stay(context: Context, call: Call, engine: Engine, guest: _Guest) -> Outcom
     spec = guest.spec
 
     def watch() -> str | None:
-        return "scratch-limit" if size_of(spec.folder) > guest.scratch else None
+        return "scratch-limit" if exceeds(spec.folder, guest.scratch) else None
 
     seconds = call.deadline - time.monotonic()
     ended = engine.start(spec.name, stdin=guest.stdin, seconds=seconds, most=call.max_bytes, watch=watch)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ipvm_queue.effects.contract import Context, EffectError
 from ipvm_queue.errors import BlockError
 from ipvm_queue.ipld import Link, to_json
+from ipvm_queue.wasm.tree import remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CONTENT: Final[dict[str, Any]] = {}
 """Schema of what `content` reads: text, bytes, the CID of a block, a guest's result, or any value."""
 _MAX_NAME: Final = 256
+_MAX_PART: Final = 255  # bytes that file systems take between two slashes
 NAME: Final = {"type": "string", "maxLength": _MAX_NAME}
 FILES: Final = {"type": "object"}
 OUTPUTS: Final = {"type": "array", "items": NAME, "maxItems": 256}
@@ -28,15 +30,17 @@ _RESULT: Final = frozenset({"exit", "files", "stderr", "stdout"})
 
 
 def is_inside(path: str) -> bool:
-    """Whether a path is relative and stays where it begins."""
-    return path.isprintable() and len(path) <= _MAX_NAME and not {"", ".", ".."} & set(path.split("/"))
+    """Whether a path is relative, stays where it begins, and may be one in a file system."""
+    if not path.isprintable() or len(path) > _MAX_NAME:
+        return False
+    return all(part not in ("", ".", "..") and len(part.encode()) <= _MAX_PART for part in path.split("/"))
 
 
 def check_paths(args: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the paths in `files` and `outputs`."""
     for path in (*given(args), *args.get("outputs", ())):
         if isinstance(path, str) and not is_inside(path):
-            return f"{path[:80]!r} is no path inside the folder"
+            return f"{path[:80]!r} is no path inside the folder, of names of 1 to {_MAX_PART} bytes"
     return None
 
 
@@ -70,8 +74,9 @@ def folder(context: Context, files: Mapping[str, Any], most: int) -> Iterator[Pa
         raise EffectError(
             "folder/too-many", f"at most {_MAX_FILES} files are put into a folder", "requestor", sent=False
         )
-    with tempfile.TemporaryDirectory(prefix="ipvm-", ignore_cleanup_errors=True) as name:
-        root = Path(name) / "work"
+    own = Path(tempfile.mkdtemp(prefix="ipvm-"))
+    try:
+        root = own / "work"
         root.mkdir()
         left = most
         for path, value in files.items():
@@ -86,6 +91,8 @@ def folder(context: Context, files: Mapping[str, Any], most: int) -> Iterator[Pa
                 message = f"{path!r} cannot be put into the folder: {error.strerror}"
                 raise EffectError("folder/path", message, "requestor", sent=False) from error
         yield root
+    finally:
+        remove(own)
 
 
 def collect(context: Context, root: Path, paths: Iterable[str], most: int) -> dict[str, Value]:
@@ -96,13 +103,22 @@ def collect(context: Context, root: Path, paths: Iterable[str], most: int) -> di
     found: dict[str, Value] = {}
     left = min(most, context.settings.max_block_bytes)
     for path in paths:
-        place = (root / path).resolve()
-        if not place.is_relative_to(root.resolve()) or not place.exists() or not S_ISREG(place.stat().st_mode):
-            raise EffectError("folder/no-output", f"there is no file {path!r} in the folder", "requestor")
-        with place.open("rb") as file:
-            data = file.read(left + 1)
+        try:
+            data = _read(root, path, left + 1)
+        except (OSError, RuntimeError) as error:  # before Python 3.13, links in a circle are a RuntimeError
+            message = f"there is no file {path!r} in the folder that can be read"
+            raise EffectError("folder/no-output", message, "requestor") from error
         left -= len(data)
         if left < 0:
             raise EffectError("folder/too-large", f"the outputs have more than {most} bytes", "requestor")
         found[path] = context.blocks.put(data)
     return found
+
+
+def _read(root: Path, path: str, most: int) -> bytes:
+    """Return up to so many bytes of a file in a folder; raises `OSError` or `RuntimeError` where there is none."""
+    place = (root / path).resolve()
+    if not place.is_relative_to(root.resolve()) or not S_ISREG(place.stat().st_mode):
+        raise FileNotFoundError(path)
+    with place.open("rb") as file:
+        return file.read(most)

@@ -24,13 +24,14 @@ from ipvm_queue.wasm import outcome
 from ipvm_queue.wasm.compile import new_engine
 from ipvm_queue.wasm.faults import failure_of
 from ipvm_queue.wasm.outcome import CallError
-from ipvm_queue.wasm.tree import size_of
+from ipvm_queue.wasm.tree import MAX_DEPTH, exceeds, nameless
 from ipvm_queue.wasm.wasi_effects import EFFECTS, Effects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WATCH: Final = 0.02  # seconds between looks at the scratch directory
+_MAX_OPEN: Final = 512  # files at a time, among them those that it takes to look at the scratch directory
 _NO_SPACE: Final = -28
 _PAIR: Final = [wasmtime.ValType.i32(), wasmtime.ValType.i32()]
 _PACKED: Final = [wasmtime.ValType.i64()]
@@ -104,12 +105,11 @@ class _Watch:
 
     def _watch(self) -> None:
         end = time.monotonic() + self._request["time"]
-        scratch, most = self._request["scratch"], self._request["scratch_bytes"]
         while time.monotonic() < end:
             if os.getppid() != self._parent:
                 os._exit(1)
-            if scratch is not None and size_of(Path(scratch)) > most:
-                self.reason = _scratch_full(most)
+            if _is_full(self._request):
+                self.reason = _scratch_full(self._request)
                 break
             time.sleep(min(_WATCH, max(0.0, end - time.monotonic())))
         self._engine.increment_epoch()
@@ -142,6 +142,8 @@ def _limit(request: Request) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     most = request["scratch_bytes"]
+    files = min(_MAX_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # Python ignores the signal, so that the guest gets EFBIG
 
 
@@ -172,15 +174,25 @@ def _run(request: Request, code: bytes, wasi: wasmtime.WasiConfig, sink: _Sink) 
 
 def _check_after(request: Request, sink: _Sink) -> None:
     """Raise `CallError` for a guest that came to its end, but with too much written."""
-    scratch = request["scratch"]
-    if scratch is not None and size_of(Path(scratch)) > request["scratch_bytes"]:
-        raise _scratch_full(request["scratch_bytes"])
+    if _is_full(request):
+        raise _scratch_full(request)
     if sink.is_full:
         raise CallError("output-limit", f"it wrote more than {request['output']} bytes", "requestor")
 
 
-def _scratch_full(most: int) -> CallError:
-    return CallError("scratch-limit", f"its files have more than {most} bytes", "requestor")
+def _is_full(request: Request) -> bool:
+    """Whether the guest's files are more than they may be: those in its directory, and open ones that lie in none."""
+    scratch = request["scratch"]
+    try:
+        return scratch is not None and exceeds(Path(scratch), request["scratch_bytes"] - nameless())
+    except OSError:  # so many are open that nobody can look any more
+        return True
+
+
+def _scratch_full(request: Request) -> CallError:
+    most = request["scratch_bytes"]
+    message = f"its files have more than {most} bytes, lie more than {MAX_DEPTH} directories deep, or too many are open"
+    return CallError("scratch-limit", message, "requestor")
 
 
 def _run_core(engine: wasmtime.Engine, store: wasmtime.Store, code: bytes, request: Request) -> int:

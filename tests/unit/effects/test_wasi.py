@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -113,6 +114,13 @@ def test_nobody_gets_out_of_the_folder(run):
     assert run("link", outputs=["out.txt"])["error"]["code"] in ("folder/no-output", "wasi/exit")
 
 
+def test_a_circle_of_links_is_no_output(run):
+    """What it leads to is no file, whatever the system calls it; the guest has run, and that is its answer."""
+    error = run("circle", outputs=["out.txt"])["error"]
+
+    assert (error["code"], error["fault"], error["stdout"]) == ("folder/no-output", "requestor", "")
+
+
 def test_clocks_and_randomness_are_there(run):
     """They are what makes this a query: each answer is another."""
     first, second = (run("world", text=False)["ok"]["stdout"] for _ in range(2))
@@ -149,12 +157,24 @@ def test_what_runs_without_grants_is_a_query_and_else_a_command():
         ("flood", {"max_bytes": 1000}, "wasi/output-limit"),
         ("fill", {"scratch": 100_000}, "wasi/exit"),
         ("litter", {"scratch": 100_000}, "wasi/scratch-limit"),
+        ("hide", {"scratch": 100_000, "gas": 10**9}, "wasi/scratch-limit"),
+        ("hoard", {"gas": 10**9}, "wasi/scratch-limit"),
+        ("bury", {"scratch": 300_000}, "wasi/scratch-limit"),
+        ("dig", {}, "wasi/scratch-limit"),
         ("cat", {"memory": 65536}, "wasi/memory-limit"),
     ],
 )
 def test_every_limit_ends_a_guest(run, guest, args, code):
     """Gas, time, output, files (each and all), memory: an error that says which."""
     assert run(guest, **args)["error"]["code"] == code
+
+
+def test_nothing_of_a_folder_stays(run, tmp_path, monkeypatch):
+    """However deep a guest nests directories in it, in the time until somebody looks."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    run("dig")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_guest_that_sleeps_is_killed_at_its_time(run):
@@ -233,6 +253,8 @@ def test_what_is_no_command_is_not_started(context, data, code):
         (None, {"files": {"../x": "x"}}),
         (None, {"files": {"/x": "x"}}),
         (None, {"outputs": ["a//b"]}),
+        (None, {"outputs": ["a" * 256]}),
+        (None, {"files": {"é" * 128: "x"}}),
         (None, {"env": {"A=B": "x"}}),
         (None, {"env": {"A": "x\0y"}}),
         (None, {"args": ["a\0b"]}),
