@@ -1,4 +1,4 @@
-"""A real SMTP server for tests, on a free port of the loopback."""
+"""A real SMTP server for tests, on a free port of the loopback, and words for raw ones that break off."""
 
 from __future__ import annotations
 
@@ -48,3 +48,26 @@ def mail_server(inbox, **options):
         yield f"127.0.0.1:{port}"
     finally:
         controller.stop()
+
+
+def speak(connection, word):
+    """Speak SMTP until `word` is heard; return whether it was."""
+    lines, inside = connection.makefile("rb"), False
+    while line := lines.readline():
+        if line.upper().startswith(word):
+            return True
+        if not inside or line == b".\r\n":
+            inside = line.upper().startswith(b"DATA")
+            connection.sendall(b"354 go on\r\n" if inside else b"250 OK\r\n")
+    return False
+
+
+def until(word, then):
+    """Return a server that speaks SMTP until it hears `word`, and then does `then(connection, done)`."""
+
+    def serve(connection, done):
+        connection.sendall(b"220 hello\r\n")
+        if speak(connection, word):
+            then(connection, done)
+
+    return serve

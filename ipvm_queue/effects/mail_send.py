@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ipvm_queue.effects.mail_settings import MailSettings
     from ipvm_queue.ipld import Value
 
+_READY: Final = 220
 _OK: Final = 250
 _GO_ON: Final = 354
 _LATER: Final = range(400, 500)
@@ -54,7 +55,7 @@ class Conversation:
         self._deadline = min(deadline, time.monotonic() + settings.timeout)
         self.dotted = False
         self.expired = False
-        self._smtp = smtplib.SMTP(local_hostname=settings.hello, timeout=self._left())
+        self._smtp = smtplib.SMTP(local_hostname=settings.hello)
 
     def send(self, message: Message) -> Outcome:
         """Hand the message over; a refusal for good is an outcome. Raises `mail/…` errors."""
@@ -81,27 +82,38 @@ class Conversation:
     def _greet(self) -> None:
         """Connect, prove who is there, log in."""
         settings = self._settings
+        self._smtp.sock = socket.create_connection((settings.host, settings.port), self._left())
+        self._left()  # until here the watch had nothing to end
         if settings.tls == TLS:
-            context = self._context()
-            raw = socket.create_connection((settings.host, settings.port), self._left())
-            self._smtp.sock = raw  # what the watch can reach while the handshake goes on
-            self._smtp.sock = context.wrap_socket(raw, server_hostname=settings.host)
-            self._expect(Reply(*self._smtp.getreply()), 220)
-        else:
-            self._expect(Reply(*self._smtp.connect(settings.host, settings.port)), 220)
+            self._secure()
+        self._expect(Reply(*self._smtp.getreply()), _READY)
         self._smtp.ehlo_or_helo_if_needed()
         if settings.tls == STARTTLS:
-            if not self._smtp.has_extn("starttls"):
-                raise EffectError("mail/tls", f"{self._server} offers no TLS", "world", sent=False)
-            self._smtp._host = settings.host  # type: ignore[attr-defined]  # noqa: SLF001 - what starttls() verifies
-            try:
-                self._smtp.starttls(context=self._context())
-            except smtplib.SMTPResponseException as error:
-                text = f"{self._server} starts no TLS: {error.smtp_code}"
-                raise EffectError("mail/tls", text, "world", sent=False) from None
-            self._smtp.ehlo_or_helo_if_needed()
+            self._start_tls()
         if settings.login is not None:
             self._log_in(*settings.login)
+
+    def _start_tls(self) -> None:
+        """Go on inside TLS; what the server has said of itself before is forgotten (RFC 3207 4.2)."""
+        if not self._smtp.has_extn("starttls"):
+            raise EffectError("mail/tls", f"{self._server} offers no TLS", "world", sent=False)
+        code, _ = self._smtp.docmd("STARTTLS")
+        if code != _READY:
+            raise EffectError("mail/tls", f"{self._server} starts no TLS: {code}", "world", sent=False)
+        self._secure()
+        self._smtp.file = self._smtp.helo_resp = self._smtp.ehlo_resp = None
+        self._smtp.ehlo_or_helo_if_needed()
+
+    def _secure(self) -> None:
+        """Have the server prove who it is; the watch can end it, as it could not inside `wrap_socket` or `starttls`."""
+        inside = self._context().wrap_socket(
+            self._smtp.sock,  # type: ignore[arg-type]  # connected it is
+            server_hostname=self._settings.host,
+            do_handshake_on_connect=False,
+        )
+        self._smtp.sock = inside
+        inside.settimeout(self._left())
+        inside.do_handshake()
 
     def _log_in(self, user: str, password: str) -> None:
         try:
@@ -144,6 +156,7 @@ class Conversation:
         self._expect(Reply(*self._smtp.docmd("DATA")), _GO_ON)
         lines = message.data if message.data.endswith(b"\r\n") else message.data + b"\r\n"
         self._smtp.send(b"\r\n".join(b"." + line if line[:1] == b"." else line for line in lines.split(b"\r\n")))
+        self._left()
         self.dotted = True
         self._smtp.send(_DOT)
         return Reply(*self._smtp.getreply())
@@ -179,8 +192,9 @@ class Conversation:
 
     def _left(self) -> float:
         left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise EffectError("mail/timeout", "there is no time left to send it", "network", sent=self.dotted)
+        if left <= 0 or self.expired:
+            text = "there is no time left to send it"
+            raise EffectError("mail/timeout", text, "network", transient=True, sent=self.dotted)
         return left
 
     @contextmanager
@@ -208,15 +222,13 @@ class Conversation:
         server = self._server
         try:
             yield
-        except ssl.SSLError as error:
-            why = getattr(error, "verify_message", None) or error.reason or str(error)
-            if self.expired:
-                raise EffectError("mail/timeout", f"{server} took too long", "network", sent=self.dotted) from None
-            raise EffectError("mail/tls", f"no TLS with {server}: {why}", "world", sent=self.dotted) from None
         except (smtplib.SMTPException, OSError) as error:
             # smtplib says of a read that took too long that the connection was closed
             if self.expired or any(isinstance(each, TimeoutError) for each in (error, error.__context__)):
                 text = f"{server} took too long"
                 raise EffectError("mail/timeout", text, "network", transient=True, sent=self.dotted) from None
+            if isinstance(error, ssl.SSLError):
+                why = getattr(error, "verify_message", None) or error.reason or str(error)
+                raise EffectError("mail/tls", f"no TLS with {server}: {why}", "world", sent=self.dotted) from None
             code = "mail/cut" if isinstance(error, smtplib.SMTPException) or self.dotted else "mail/unreachable"
             raise EffectError(code, f"{server}: {error}", "network", transient=True, sent=self.dotted) from None

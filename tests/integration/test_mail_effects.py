@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 import trustme
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from handlers import TASK, Blocks, Given, call_of, error_of, run
-from mailbox_server import Inbox, mail_server
+from mailbox_server import Inbox, mail_server, speak, until
 from web import raw_server
 
 from ipvm_queue.effects import EffectError, check, find
@@ -182,23 +184,6 @@ def test_a_connection_that_dies_after_the_final_dot_leaves_it_in_doubt(start, in
     assert len(inbox.taken) == 1
 
 
-def until(word, then):
-    """Return a server that speaks SMTP until it hears `word`, and then does `then(connection, done)`."""
-
-    def serve(connection, done):
-        connection.sendall(b"220 hello\r\n")
-        lines, inside = connection.makefile("rb"), False
-        while line := lines.readline():
-            if line.upper().startswith(word):
-                return then(connection, done)
-            if not inside:
-                inside = line.upper().startswith(b"DATA")
-                connection.sendall(b"354 go on\r\n" if inside else b"250 OK\r\n")
-        return None
-
-    return serve
-
-
 def hang_up(_connection, _done):
     """End the connection."""
 
@@ -240,6 +225,43 @@ def test_a_connection_that_dies_in_the_middle_of_it_has_sent_nothing():
         error = error_of(context(address), ALICE, "msg/send", **{**MAIL, "value": "x" * 10_000_000})
 
     assert (error.fault, error.sent) == ("network", False)
+
+
+def slow_names(monkeypatch, seconds):
+    """Have names take some time to be found, which no process can arrange."""
+    at_once = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *words, **more: time.sleep(seconds) or at_once(*words, **more))
+
+
+def test_nothing_is_sent_on_a_connection_that_comes_after_the_deadline(monkeypatch):
+    """While a name is looked up there is nothing to end: the time is looked at when it has been found."""
+    slow_names(monkeypatch, 0.3)
+    with raw_server(until(b"QUIT", hang_up)) as address:
+        error = error_of(context(address), ALICE, "msg/send", seconds=0.2, **MAIL)
+
+    assert (error.code, error.fault, error.sent) == ("mail/timeout", "network", False)
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_a_handshake_has_the_time_that_is_left(authority, monkeypatch, tls):
+    """It ends at the deadline, whatever was used up before it, and nothing is sent behind it."""
+    server, ca_file = authority
+
+    def serve(connection, done):
+        if tls == "starttls":
+            connection.sendall(b"220 hello\r\n250-hello\r\n250 STARTTLS\r\n220 go on\r\n")
+            next((line for line in connection.makefile("rb", 0) if line.startswith(b"STARTTLS")), None)
+        done.wait(0.3)
+        with server.wrap_socket(connection, server_side=True) as inside:
+            if tls == "tls":
+                inside.sendall(b"220 hello\r\n")
+            speak(inside, b"QUIT")
+
+    slow_names(monkeypatch, 0.2)
+    with raw_server(serve) as address:
+        error = error_of(context(named(address), tls=tls, ca_file=ca_file), ALICE, "msg/send", seconds=0.4, **MAIL)
+
+    assert (error.code, error.fault, error.sent) == ("mail/timeout", "network", False)
 
 
 @pytest.mark.parametrize(("greeting", "code"), [(b"554 go away\r\n", "mail/rejected"), (b"421 busy\r\n", "mail/later")])
