@@ -84,14 +84,15 @@ class Supervisor:
 
     def _hear(self, holder: socket.socket) -> None:
         try:
-            line = holder.recv(4096)
-            if line:
-                self._workers_wanted |= bool(json.loads(line).get("workers"))
+            request = json.loads(holder.recv(4096))
+        except (OSError, ValueError, RecursionError):
+            request = None  # gone: nothing is no JSON
+        match request:
+            case {"workers": bool() as workers}:
+                self._workers_wanted |= workers
                 tell(holder, broker_url=self._valkey.url)
-        except (OSError, ValueError):
-            line = b""
-        if not line:
-            self._let_go(holder)
+            case _:
+                self._let_go(holder)
 
     def _let_go(self, holder: socket.socket) -> None:
         self._selector.unregister(holder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from processes import processes, state_of, wait_until_gone
 
 from ipvm_queue.embedded import Embedded
 from ipvm_queue.embedded.group import bound
+from ipvm_queue.embedded.local import STACK, connect
 from ipvm_queue.errors import UnavailableError, UsageError
 from ipvm_queue.settings import Settings
 
@@ -231,15 +231,10 @@ def test_logs_are_bounded(tmp_path):
 def test_words_that_are_no_request_end_the_connection_only(settings):
     """A holder that talks nonsense is let go, and the stack stays for the others."""
     with Embedded.join(settings, workers=False) as stack:
-        here = Path.cwd()
-        os.chdir(stack.directory)
-        try:
-            with socket.socket(socket.AF_UNIX) as stranger:
+        for words in (b"nonsense\n", b"[]\n", b'{"workers": 1}\n', b"[" * 4000):
+            with connect(stack.directory, STACK) as stranger:
                 stranger.settimeout(10)
-                stranger.connect("stack.sock")
-                stranger.sendall(b"nonsense\n")
+                stranger.sendall(words)
                 assert stranger.recv(100) == b""
-        finally:
-            os.chdir(here)
         with client(stack.broker_url) as valkey:
             assert valkey.ping()
