@@ -160,12 +160,14 @@ class Settings(BaseSettings):
         try:
             parts = urlsplit(url)
             host = (parts.hostname or "").encode("idna")
-            usable = parts.scheme in ("redis", "rediss") and bool(host) and parts.port != 0
+            usable = url.startswith(("redis://", "rediss://")) and bool(host) and parts.port != 0
             usable = usable and re.fullmatch("(/[0-9]{0,9})?", parts.path) is not None
         except ValueError:
             usable = False
         if not usable:
             raise ValueError("not a broker address (redis://HOST:PORT/DB or rediss://…)")
+        if parts.query or parts.fragment:  # a query would be arguments of redis-py's, in place of ours
+            raise ValueError("a broker address ends with its database: nothing behind ? or # is used")
         return url
 
     def source(self, name: str) -> str:

@@ -7,6 +7,7 @@ job again, slower, is off.
 from __future__ import annotations
 
 from functools import cache
+from ssl import CERT_REQUIRED
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
@@ -39,8 +40,11 @@ def make_app(queues: Sequence[str] = (WASM_QUEUE, EFFECT_QUEUE)) -> Celery:
 def defaults(given: Settings, queues: Sequence[str]) -> dict[str, Any]:
     """Return the Celery configuration of a queue."""
     prefix = Keys(given.queue).prefix
+    broker_url = given.broker_url or DEFAULT_BROKER
     return {
-        "broker_url": given.broker_url or DEFAULT_BROKER,
+        "broker_url": broker_url,
+        # Without a word of it, a broker is believed to be who it says.
+        "broker_use_ssl": {"ssl_cert_reqs": CERT_REQUIRED} if broker_url.startswith("rediss:") else None,
         "result_backend": "ipvm_queue.worker.backend.ReceiptBackend",
         # Messages are references: a run and a node. Nothing else is ever unpickled or decoded.
         "task_serializer": "json",
