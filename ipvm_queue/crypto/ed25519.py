@@ -41,11 +41,6 @@ _SMALL_ORDER: Final = frozenset(
 )
 
 
-def did_of(public_key: bytes) -> str:
-    """Return the did:key of 32 public key bytes."""
-    return did_key.write(MULTICODEC + public_key)
-
-
 @lru_cache(maxsize=4096)
 def public_key(did: str) -> Ed25519PublicKey:
     """Return the key of a did:key; raises `CodecError` for another method, another suite or a weak key."""

@@ -17,23 +17,16 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from ipvm_queue.crypto import ed25519
 from ipvm_queue.crypto.ecdsa import SECP256K1
 from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld.protobuf import read_protobuf, write_protobuf
+from ipvm_queue.ipld.protobuf import read_protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 RSA, ED25519, SECP, ECDSA = range(4)
 MAX_KEY_BYTES: Final = 4096
 _MIN_RSA_BITS: Final = 2048
 _MAX_RSA_BITS: Final = 8192
 _NAME: Final = "a libp2p key"
-
-
-def write_key(public: Ed25519PublicKey) -> bytes:
-    """Return the message of an Ed25519 key."""
-    return write_protobuf({1: ED25519, 2: public.public_bytes_raw()})
 
 
 def verify_peer(key: bytes, signature: bytes, data: bytes) -> bool:

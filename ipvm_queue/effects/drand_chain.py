@@ -71,10 +71,6 @@ class Chain(NamedTuple):
         head = self.period.to_bytes(4, "big") + self.genesis.to_bytes(8, "big")
         return sha256(head + self.public_key + self.seed + name).hexdigest()
 
-    def round_at(self, time: float) -> int:
-        """Return the newest round at a Unix time, 0 before the first."""
-        return 0 if time < self.genesis else int(time - self.genesis) // self.period + 1
-
     def time_of(self, number: int) -> int:
         """Return the Unix time at which a round is due."""
         return self.genesis + (number - 1) * self.period

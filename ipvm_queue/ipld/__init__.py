@@ -16,7 +16,7 @@ from ipvm_queue.ipld.dagcbor import (
 from ipvm_queue.ipld.dagjson import from_json, from_plain, to_json, to_plain
 from ipvm_queue.ipld.items import MAX_ITEMS, count_items
 from ipvm_queue.ipld.link import DAG_CBOR, DAG_PB, RAW, Link
-from ipvm_queue.ipld.protobuf import protobuf_fields, read_protobuf, write_protobuf
+from ipvm_queue.ipld.protobuf import protobuf_fields, read_protobuf
 from ipvm_queue.ipld.value import MAX_DEPTH, Value, check, check_depth
 
 __all__ = [
@@ -51,5 +51,4 @@ __all__ = [
     "to_json",
     "to_plain",
     "write_car",
-    "write_protobuf",
 ]

@@ -45,27 +45,6 @@ def protobuf_fields(data: bytes) -> list[tuple[int, int | bytes]]:
     return fields
 
 
-def write_protobuf(fields: dict[int, int | bytes]) -> bytes:
-    """Return the message of these fields, in their order."""
-    parts = []
-    for number, value in fields.items():
-        if isinstance(value, bytes):
-            parts += [_write_varint(number << 3 | _BYTES), _write_varint(len(value)), value]
-        else:
-            parts += [_write_varint(number << 3 | _VARINT), _write_varint(value)]
-    return b"".join(parts)
-
-
-def _write_varint(number: int) -> bytes:
-    """Return the shortest varint of a number that is not negative."""
-    out = bytearray()
-    while number >= _MORE:
-        out.append(number & 0x7F | _MORE)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 def _varint(data: bytes, place: int) -> tuple[int, int]:
     """Return the varint at `place`, and the place after it."""
     number = 0

@@ -130,10 +130,6 @@ class RedisBlocks:
         _, found = self._pins("unpin", *wanted)
         return [wanted[key.decode()] for key in found]
 
-    def pinned_for(self, owner: str) -> int:
-        """Return how many bytes are pinned for somebody, by their DID."""
-        return int(self._redis.hget(self._keys.pins, owner) or 0)
-
     def _pins(self, *words: Any) -> list[Any]:
         answer: list[Any] = self._pin(keys=[self._keys.pins], args=[self._keys.prefix, "", *words])
         return answer

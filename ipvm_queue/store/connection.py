@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _SOCKET_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 5.0
 Broker: TypeAlias = Any  # a redis-py client; its stubs say `bytes | str` of every answer, ours are bytes
-_SCHEMES: Final = ("redis", "rediss", "unix")
+_SCHEMES: Final = ("redis", "rediss")
 
 
 class _Pipeline(Pipeline):
@@ -89,7 +89,7 @@ def without_user(url: str) -> str:
 def connect(
     url: str, *, retries: int = 3, source: Callable[[], Credentials | None] | None = None, kept: bool = False
 ) -> Broker:
-    """Return a client for a broker URL (`redis://`, `rediss://`, `unix://`); connects at its first command.
+    """Return a client for a broker URL (`redis://`, `rediss://`); connects at its first command.
 
     `source` names the user to connect as, at each connection anew; None, there or of it: as the URL says. One that is
     `kept` connects now and has its commands go over this one connection, which is quicker than one from a pool: for

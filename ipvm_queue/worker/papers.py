@@ -23,12 +23,10 @@ from ipvm_queue.ucan import (
     Invocation,
     MalformedArgumentsError,
     MalformedError,
-    RevokedError,
     UnavailableProofError,
     read,
 )
 from ipvm_queue.ucan.proof import is_same
-from ipvm_queue.ucan.window import check_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -117,13 +115,6 @@ def proxy_chain(
     """
     proofs = Proofs(standing.tokens, validator)
     return proofs.chain(service, standing.pop.iss, PROXY_SIGN, now=now, revoked=revoked)
-
-
-def check_now(token: Delegation | Invocation, now: int, revoked: Collection[Link]) -> None:
-    """Raise `ExpiredError`, `TooEarlyError` or `RevokedError` where a token does not hold at this moment."""
-    check_time(token, now)
-    if token.link in revoked:
-        raise RevokedError(f"{token.link} has been revoked", token=token.link)
 
 
 def _token(tokens: Mapping[Link, bytes], link: Link) -> bytes:

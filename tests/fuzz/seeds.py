@@ -11,12 +11,13 @@ import dns.rrset
 from container_images import image
 from modules import numbers, values
 from principals import ALICE, BOB, CAROL, bag, grant, invoke, principal
+from protobufs import write_key, write_protobuf
 from wasi_guests import component, wasi
 
 from ipvm_queue.crypto import seal
-from ipvm_queue.crypto.libp2p import SECP, write_key
+from ipvm_queue.crypto.libp2p import SECP
 from ipvm_queue.effects.drand_chain import CHAINED, ON_G1
-from ipvm_queue.ipld import cid_of, encode, write_protobuf
+from ipvm_queue.ipld import cid_of, encode
 from ipvm_queue.ucan import Container, Encoding, revoke
 from ipvm_queue.ucan.classic import PUSH, mint
 

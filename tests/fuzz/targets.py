@@ -13,9 +13,10 @@ import dns.message
 from dns.exception import DNSException
 from httpx import ByteStream, Response
 from principals import principal
+from protobufs import write_key, write_protobuf
 
 from ipvm_queue.crypto import open_sealed, recipients_of
-from ipvm_queue.crypto.libp2p import verify_peer, write_key
+from ipvm_queue.crypto.libp2p import verify_peer
 from ipvm_queue.effects import EffectError
 from ipvm_queue.effects.dns_answer import answer_of, evidence_of
 from ipvm_queue.effects.dns_exchange import UDP, Exchange, question
@@ -27,7 +28,7 @@ from ipvm_queue.effects.image import without_names
 from ipvm_queue.effects.ipns_record import read_name, read_record
 from ipvm_queue.effects.mail_address import read_address
 from ipvm_queue.errors import CodecError, ModuleError
-from ipvm_queue.ipld import Link, decode, encode, write_protobuf
+from ipvm_queue.ipld import Link, decode, encode
 from ipvm_queue.ucan import Container, Delegation, Encoding, Invocation, Policy, Selector, UcanError, Validator
 from ipvm_queue.ucan.classic import walk
 from ipvm_queue.ucan.glob import Glob

@@ -8,13 +8,13 @@ from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from protobufs import write_key, write_protobuf
 from shelf import shelf
 from stack import Stack
 from wasm_guests import BYTES_ABI, wat
 
-from ipvm_queue.crypto.libp2p import write_key
 from ipvm_queue.effects.ipns_record import read_name
-from ipvm_queue.ipld import DAG_CBOR, Link, encode, write_protobuf
+from ipvm_queue.ipld import DAG_CBOR, Link, encode
 from ipvm_queue.store import Keys
 
 pytestmark = pytest.mark.integration
@@ -113,7 +113,7 @@ def test_what_is_pinned_for_one_who_asks_is_bounded(world, client):
     assert run["large"].meta["evidence"]["status"] == 400
     assert again.status == "ok", again["small"].out
     assert not world.redis.exists(Keys("tests").pin(large))
-    assert 0 < client.blocks.pinned_for(client.signer.did) <= QUOTA
+    assert 0 < int(world.redis.hget(Keys("tests").pins, client.signer.did)) <= QUOTA
 
 
 def test_a_lost_block_is_told_as_the_runners_fault(world, client):

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from multiformats import multibase
 
 from ipvm_queue.crypto import Signer, verify
-from ipvm_queue.crypto.ed25519 import SIGNATURE_BYTES, did_of, public_key
+from ipvm_queue.crypto.ed25519 import SIGNATURE_BYTES, public_key
 from ipvm_queue.errors import CodecError
 
 P = 2**255 - 19
@@ -18,6 +18,16 @@ SIGN = 1 << 255
 def encoded(y: int) -> bytes:
     """Return a key of the y coordinate `y`, sign bit included."""
     return y.to_bytes(32, "little")
+
+
+def did_with(binary: bytes, base: str = "base58btc") -> str:
+    """Return a did:key of any bytes."""
+    return "did:key:" + str(multibase.encode(binary, base))
+
+
+def did_of(key: bytes) -> str:
+    """Return the did:key of 32 bytes."""
+    return did_with(b"\xed\x01" + key)
 
 
 def signer(seed: int = 1) -> Signer:
@@ -130,11 +140,6 @@ def test_keys_in_another_encoding_are_refused(key: bytes) -> None:
 
 RAW_KEY = bytes.fromhex("8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c")
 GOOD = did_of(RAW_KEY)
-
-
-def did_with(binary: bytes, base: str = "base58btc") -> str:
-    """Return a did:key of any bytes."""
-    return "did:key:" + str(multibase.encode(binary, base))
 
 
 BAD_DIDS = {

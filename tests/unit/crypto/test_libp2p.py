@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from protobufs import write_key, write_protobuf
 
-from ipvm_queue.crypto.libp2p import ECDSA, ED25519, RSA, SECP, verify_peer, write_key
+from ipvm_queue.crypto.libp2p import ECDSA, ED25519, RSA, SECP, verify_peer
 from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld import write_protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Callable

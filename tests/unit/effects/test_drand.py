@@ -206,7 +206,7 @@ def test_a_liar_is_passed_over(relay):
 def test_the_newest_round_is_read(relay, scheme):
     """Without a number, the newest round of a chain of our own."""
     chain, sign = own_chain(scheme)
-    number = chain.round_at(time.time())
+    number = int(time.time() - chain.genesis) // chain.period + 1
     before = sign(number - 1, chain.seed) if scheme == CHAINED else b""
     relay.things[f"/{chain.hash}/info"] = info_of(chain)
     put(relay, chain.hash, "latest", number=number, signature=sign(number, before).hex(), before=before.hex())

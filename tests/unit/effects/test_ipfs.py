@@ -6,9 +6,10 @@ from hashlib import sha256
 
 import pytest
 from handlers import Given, error_of, run
+from protobufs import write_protobuf
 from shelf import shelf
 
-from ipvm_queue.ipld import DAG_CBOR, Block, Link, encode, write_car, write_protobuf
+from ipvm_queue.ipld import DAG_CBOR, Block, Link, encode, write_car
 from ipvm_queue.store import MemoryBlocks
 
 DATA = b"a block that somebody else has"

@@ -15,13 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from handlers import Given, error_of, run
 from hypothesis import given
 from hypothesis import strategies as st
+from protobufs import write_key, write_protobuf
 from shelf import shelf
 
 from ipvm_queue.crypto import base58
-from ipvm_queue.crypto.libp2p import RSA, write_key
+from ipvm_queue.crypto.libp2p import RSA
 from ipvm_queue.effects import EffectError, check
 from ipvm_queue.effects.ipns_record import read_name
-from ipvm_queue.ipld import Link, encode, read_protobuf, write_protobuf
+from ipvm_queue.ipld import Link, encode, read_protobuf
 from ipvm_queue.settings import Settings
 
 KEY, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()

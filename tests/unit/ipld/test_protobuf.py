@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from protobufs import write_protobuf
 
 from ipvm_queue.errors import CodecError
-from ipvm_queue.ipld import read_protobuf, write_protobuf
+from ipvm_queue.ipld import read_protobuf
 
 FIELDS = st.dictionaries(
     st.integers(1, 1000), st.one_of(st.integers(0, 2**64 - 1), st.binary(max_size=200)), max_size=8

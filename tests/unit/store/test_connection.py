@@ -40,10 +40,11 @@ def test_a_kept_connection_that_breaks_is_made_again(stack):
     redis.close()
 
 
-def test_another_kind_of_url_is_refused():
-    """Only Redis is spoken."""
+@pytest.mark.parametrize("url", ["amqp://localhost", "unix:///run/valkey.sock"])
+def test_another_kind_of_url_is_refused(url):
+    """Only Redis is spoken, over TCP, as the settings say."""
     with pytest.raises(UsageError, match="not a Redis URL"):
-        connect("amqp://localhost")
+        connect(url)
 
 
 @pytest.mark.parametrize(
