@@ -7,12 +7,12 @@ the SHA-256 of the round's signature. Relays are asked in the operator's order a
 from __future__ import annotations
 
 import re
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
 from ipvm_queue.effects.drand_chain import Beacon, Chain, check, read_beacon, read_chain
-from ipvm_queue.effects.fetch import Request, fetch, first, host_of
+from ipvm_queue.effects.fetch import Request, fetch, first, host_of, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +48,7 @@ def _read(context: Context, call: Call) -> Outcome:
         _check_due(ahead, number)
 
     def ask(relay: str) -> Outcome:
-        now = monotonic()
-        deadline = now + (call.deadline - now) / max(1, min(len(relays), 2))
+        deadline = share(call.deadline, len(relays))
         most = min(call.max_bytes, _MAX_ANSWER)
         chain = _chain(relay, chain_hash, deadline, most)
         if number is not None:

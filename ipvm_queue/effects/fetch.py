@@ -118,6 +118,12 @@ def first(family: str, table: str, sources: Iterable[str], ask: Callable[[str], 
 _TELLING: Final = ("/signature", "/expired", "/hash", "/chain", "/stale", "/sequence", "/too-large")
 
 
+def share(deadline: float, sources: int) -> float:
+    """Return the deadline of the next of so many sources: a silent one must not use up the time of those behind it."""
+    now = monotonic()
+    return now + (deadline - now) / max(1, min(sources, 2))
+
+
 def host_of(url: str) -> str:
     """Return host and port of a URL, for messages: never the rest, which may hold a token."""
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2]

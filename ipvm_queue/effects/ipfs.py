@@ -7,11 +7,10 @@ A raw block comes out as bytes, a DAG-CBOR one as its value, any other as its by
 from __future__ import annotations
 
 from hashlib import sha256
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
-from ipvm_queue.effects.fetch import Request, fetch, first, host_of
+from ipvm_queue.effects.fetch import Request, fetch, first, host_of, share
 from ipvm_queue.errors import BlockError, CodecError, IpvmError, MissingBlockError
 from ipvm_queue.ipld import DAG_CBOR, CarLimits, Link, Value, decode, protobuf_fields, read_car
 from ipvm_queue.ipld.link import DAG_PB
@@ -81,8 +80,8 @@ def _from_outside(context: Context, cid: Link, call: Call, family: str) -> tuple
             url, method = f"{source}/api/v0/block/get?arg={cid}", "POST"
         else:
             url, method = f"{source}/ipfs/{cid}?format=raw", "GET"
-        share = _share(call.deadline, len(gateways) + len(kubo))
-        data = fetch(Request(family, url, share, call.max_bytes, _RAW_TYPE, method))
+        deadline = share(call.deadline, len(gateways) + len(kubo))
+        data = fetch(Request(family, url, deadline, call.max_bytes, _RAW_TYPE, method))
         if not cid.matches(data):
             raise EffectError(
                 f"{family}/hash", f"{host_of(source)} gave {len(data)} bytes that are not {cid}", "network"
@@ -135,9 +134,9 @@ def _from_car(context: Context, root: Link, call: Call, family: str) -> tuple[di
         return blocks, ""
     for gateway in gateways:
         url = f"{gateway.rstrip('/')}/ipfs/{root}?format=car&dag-scope=all"
-        share = _share(call.deadline, len(gateways) + 1)
+        deadline = share(call.deadline, len(gateways) + 1)
         try:
-            data = fetch(Request(family, url, share, call.max_bytes + _CAR_ROOM, _CAR_TYPE))
+            data = fetch(Request(family, url, deadline, call.max_bytes + _CAR_ROOM, _CAR_TYPE))
             for block in read_car(data, limits=CarLimits(total=len(data) + 1, blocks=MAX_DAG_BLOCKS)):
                 blocks[block.cid] = block.data
         except (EffectError, IpvmError):
@@ -170,12 +169,6 @@ def _links(value: Value) -> Iterator[Link]:
             pending.extend(item.values())
         elif isinstance(item, list):
             pending.extend(item)
-
-
-def _share(deadline: float, sources: int) -> float:
-    """Return the deadline of one source of several: a silent one must not use up the time of all."""
-    now = monotonic()
-    return now + (deadline - now) / max(1, min(sources, 2))
 
 
 def _bounded(data: bytes, most: int, family: str) -> bytes:

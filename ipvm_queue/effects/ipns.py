@@ -11,11 +11,10 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from datetime import UTC, datetime
 from json import loads
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvm_queue.effects.contract import Call, Context, Effect, EffectError, Outcome, Safety
-from ipvm_queue.effects.fetch import Request, fetch, host_of
+from ipvm_queue.effects.fetch import Request, fetch, host_of, share
 from ipvm_queue.effects.ipns_record import MAX_RECORD, Name, Record, read_name, read_record
 from ipvm_queue.errors import CodecError
 from ipvm_queue.ipld import Link
@@ -51,8 +50,7 @@ def _newest(context: Context, call: Call, name: Name) -> tuple[Record, str]:
     found: list[tuple[Record, str]] = []
     problems: list[EffectError] = []
     for index, (source, is_kubo) in enumerate(sources):
-        now = monotonic()
-        deadline = now + (call.deadline - now) / (len(sources) - index)
+        deadline = share(call.deadline, len(sources) - index)
         try:
             data = (_from_kubo if is_kubo else _from_gateway)(source, name, deadline)
             found.append((read_record(data, name, datetime.now(UTC)), host_of(source)))
