@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 VERSION: Final = version("wasmtime")
 ENGINE: Final = f"wasmtime/{VERSION}"
+FAMILY: Final = "wasmtime-"
+"""What every `engine_key` begins with, of whichever version."""
 TICK: Final = 0.01
 _MAX_TICKS: Final = 1 << 40
 
@@ -27,7 +29,7 @@ _engines: dict[int, wasmtime.Engine] = {}
 def engine_key() -> str:
     """Return the name of everything that an artefact depends on: engine, machine and configuration."""
     text = json.dumps([VERSION, platform.system(), platform.machine(), CONFIG], sort_keys=True)
-    return f"wasmtime-{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{FAMILY}{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def current_engine() -> wasmtime.Engine:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import resource
+import shutil
+import signal
 import stat
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from wasm_guests import LIMITS, Bench, wat
 
 from ipvm_queue.errors import UsageError
 from ipvm_queue.ipld import Link
+from ipvm_queue.plan import canvas
+from ipvm_queue.wasm import artefacts
 from ipvm_queue.wasm.artefacts import CompileLimits
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ADD = wat('(module (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))')
 SUBTRACT = wat('(module (func (export "add") (param i32 i32) (result i32) (i32.sub (local.get 0) (local.get 1))))')
@@ -26,6 +32,41 @@ def artefact(cache: Path, module: bytes) -> Path:
     """Return the file of a compiled module."""
     (found,) = cache.glob(f"*/{Link.of(module).key}.cwasm")
     return found
+
+
+def compilers(cache: Path) -> list[int]:
+    """Return the processes that compile into a cache."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = each.read_text()
+        except OSError:
+            continue
+        if "compile.py" in words and str(cache) in words:
+            found.append(int(each.parent.name))
+    return found
+
+
+def wait_for(cache: Path, count: int) -> list[int]:
+    """Return the processes that compile into a cache as soon as there are so many."""
+    end = time.monotonic() + 20
+    while len(found := compilers(cache)) != count:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
+
+
+def cpu_seconds(process: int) -> float:
+    """Return how long a process has computed."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def aged(path: Path, days: float) -> Path:
+    """Make a file look as old as that."""
+    then = time.time() - days * 86400
+    os.utime(path, (then, then))
+    return path
 
 
 def test_a_module_is_compiled_once(tmp_path: Path):
@@ -77,8 +118,8 @@ def test_an_artefact_of_another_engine_is_compiled_again(tmp_path: Path):
     bench = Bench(tmp_path)
     bench.run(ADD, "add", 1, 2)
     path = artefact(tmp_path, ADD)
-    artefacts = bench.executor._artefacts
-    path.write_bytes(artefacts._digest(Link.of(ADD), b"code of an older engine") + b"code of an older engine")
+    digest = bench.executor._artefacts._digest
+    path.write_bytes(digest(Link.of(ADD), b"code of an older engine") + b"code of an older engine")
 
     assert Bench(tmp_path).run(ADD, "add", 1, 2).out == {"ok": 3}
 
@@ -186,3 +227,111 @@ def test_a_block_with_other_bytes_is_not_run(tmp_path: Path):
 
     assert error["code"] == "wasm/host"
     assert error["fault"] == "runner"
+
+
+def test_a_machine_that_cannot_write_is_not_the_guests_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """A full disk is the runner's fault, told without its paths, and forgotten as soon as there is room."""
+    bench = Bench(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        error = bench.run(ADD, "add", 1, 2).out["error"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert (error["code"], error["fault"]) == ("wasm/host", "runner")
+    assert "/" not in error["message"]
+    assert "File too large" in caplog.text
+    assert bench.run(ADD, "add", 1, 2).out == {"ok": 3}
+
+
+def test_a_compiler_that_somebody_kills_is_not_the_guests_fault(tmp_path: Path):
+    """Only the signals of the limits themselves are blamed on the module."""
+    with ThreadPoolExecutor() as pool:
+        outcome = pool.submit(Bench(tmp_path).run, BOMB, "f")
+        for process in wait_for(tmp_path, 1):
+            os.kill(process, signal.SIGKILL)
+        error = outcome.result(20).out["error"]
+
+    assert (error["code"], error["fault"]) == ("wasm/host", "runner")
+    assert not list(tmp_path.glob("*/*.failed"))
+
+
+def test_a_cache_that_cannot_be_used_is_not_the_guests_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """The receipt does not say where the worker keeps its files; the log does."""
+    bench = Bench(tmp_path)
+    (directory,) = tmp_path.iterdir()
+    directory.rmdir()
+    directory.write_bytes(b"")
+    error = bench.run(ADD, "add", 1, 2).out["error"]
+
+    assert (error["code"], error["fault"]) == ("wasm/host", "runner")
+    assert str(tmp_path) not in error["message"]
+    assert str(tmp_path) in caplog.text
+
+
+def test_the_cache_can_be_deleted_at_any_time(tmp_path: Path):
+    """A worker that runs makes its directory anew."""
+    bench = Bench(tmp_path)
+    shutil.rmtree(tmp_path)
+
+    assert bench.run(ADD, "add", 1, 2).out == {"ok": 3}
+
+
+def test_a_compiler_ends_with_its_worker(tmp_path: Path):
+    """A worker that is killed leaves nothing that computes on for nobody."""
+    tests = str(__file__).rpartition("/unit/")[0]
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from wasm_guests import *; "
+    code += "Bench(Path(sys.argv[2])).run(sys.stdin.buffer.read(), 'f')"
+    with subprocess.Popen([sys.executable, "-c", code, tests, str(tmp_path)], stdin=subprocess.PIPE) as worker:
+        assert worker.stdin
+        worker.stdin.write(BOMB)
+        worker.stdin.close()
+        (compiling,) = wait_for(tmp_path, 1)
+        while cpu_seconds(compiling) < 0.5:  # it has read the module, whose end would end it too
+            time.sleep(0.02)
+        worker.kill()
+
+    wait_for(tmp_path, 0)
+    assert not list(tmp_path.glob("*/tmp-*/code"))  # it has not come to its own end
+
+
+def test_what_nobody_needs_any_more_goes(tmp_path: Path):
+    """Forgotten failures, traces of killed workers and engines long unused; nothing that is in use, or not ours."""
+    Bench(tmp_path)
+    (own,) = tmp_path.iterdir()
+    old, new = [own / "old.failed", own / "old.lock"], [own / "new.failed", own / "new.lock"]
+    for path in (*old, *new):
+        path.write_bytes(b"")
+    for path in old:
+        aged(path, 1)
+    directories = {name: tmp_path / name for name in ("wasmtime-1-unused", "wasmtime-1-used", "others")}
+    directories["killed"], directories["compiling"] = own / "tmp-killed", own / "tmp-compiling"
+    for path in directories.values():
+        path.mkdir()
+    for name, days in (("wasmtime-1-unused", 60.0), ("wasmtime-1-used", 1.0), ("others", 60.0), ("killed", 1.0)):
+        (directories[name] / "code").write_bytes(b"")
+        aged(directories[name] / "code", days)
+        aged(directories[name], 60)
+    Bench(tmp_path)
+
+    assert not [path for path in old if path.exists()]
+    assert [path for path in new if path.exists()] == new
+    assert {name for name, path in directories.items() if path.exists()} == {"wasmtime-1-used", "others", "compiling"}
+
+
+def test_failures_go_while_a_worker_runs(tmp_path: Path):
+    """One that never restarts does not keep a file for each invalid module that it has ever seen."""
+    bench = Bench(tmp_path, compile_limits=CompileLimits(failure_lifetime=0.0))
+    for number in range(3):
+        bench.run(f'(module (func (export "f") (result i32) i64.const {number}))', "f")
+
+    assert len(list(tmp_path.glob("*/*.failed"))) == 1
+
+
+def test_who_compiles_lives_to_remember_that_it_took_too_long():
+    """The clock stops a compiler before the worker itself is stopped, which has this long beside the task's time."""
+    limits = CompileLimits()
+
+    assert limits.cpu < limits.wall
+    assert limits.wall + artefacts._LOCK_PATIENCE < canvas._GRACE
