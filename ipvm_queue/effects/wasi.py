@@ -194,7 +194,9 @@ def _network(context: Context, call: Call) -> Network:
 
 
 def _answer(context: Context, call: Call, outcome: WasiOutcome, scratch: Path) -> Outcome:
-    evidence: dict[str, Value] = {"module": module_of(call.uri), "engine": outcome.engine, "gas": outcome.gas}
+    evidence: dict[str, Value] = {"module": module_of(call.uri), "engine": outcome.engine}
+    if outcome.gas is not None:
+        evidence["gas"] = outcome.gas
     stderr = outcome.stderr.decode(errors="replace")
     stdout: Value = outcome.stdout
     if call.args.get("text", True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from ipvm_queue.ipld import Link, Value
     from ipvm_queue.wasm.module import ModuleInfo
+
+_log: Final = logging.getLogger(__name__)
 
 WARM_MODULES: Final = 32
 
@@ -73,9 +76,10 @@ class Executor:
             try:
                 return Outcome(guest.call(store, func, params), store.gas_used(), True, ENGINE)  # noqa: FBT003
             except CallError as error:
-                return _failed(self._host.explain(error), store.gas_used())
+                cause = self._host.explain(error)
+                return _failed(cause, store.gas_used() if cause.metered else None)
             except Exception as error:  # noqa: BLE001 - a fault of ours must not take the worker's loop down
-                return _failed(error, store.gas_used())
+                return _failed(error, None)
 
     def close(self) -> None:
         """Let go of the warm modules."""
@@ -112,7 +116,8 @@ class Executor:
         return CoreGuest(self._engine, compiled, info, self._host)
 
 
-def _failed(error: Exception, gas: int) -> Outcome:
+def _failed(error: Exception, gas: int | None) -> Outcome:
     if not isinstance(error, CallError):
-        error = CallError("host", f"the executor failed: {error!r}", "runner")
+        _log.error("the executor failed", exc_info=error)
+        error = CallError("host", f"the executor failed: {type(error).__name__}, see this machine's log", "runner")
     return Outcome({"error": error.as_dict()}, gas, error.cacheable, ENGINE)

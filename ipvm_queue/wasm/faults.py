@@ -10,6 +10,7 @@ from typing import Any, Final
 from wasmtime import Trap, TrapCode, WasmtimeError
 from wasmtime import _ffi as ffi
 
+from ipvm_queue.wasm import outcome
 from ipvm_queue.wasm.outcome import CallError
 
 _GUEST_TRAPS: Final = {
@@ -28,7 +29,22 @@ _TRAPS: Final = _GUEST_TRAPS | {
     TrapCode.INTERRUPT.value: "time-limit",
     TrapCode.OUT_OF_FUEL.value: "out-of-gas",
 }
-_WORDS: Final = {  # a component's trap has no number, only these words
+_UNMETERED: Final = frozenset(  # signals and interrupts: what a function has burnt since its last call is lost
+    (
+        "memory-out-of-bounds",
+        "heap-misaligned",
+        "table-out-of-bounds",
+        "integer-overflow",
+        "integer-division-by-zero",
+        "bad-conversion-to-integer",
+        "time-limit",
+        "trap",
+        "host",
+    )
+)
+_WORDS: Final = {  # a component's trap has no number, only these words; what quotes a name of the guest's comes first
+    "has not been defined": "forbidden-import",
+    "unknown import": "forbidden-import",
     "all fuel consumed": "out-of-gas",
     "wasm trap: interrupt": "time-limit",
     "call stack exhausted": "stack-overflow",
@@ -48,28 +64,29 @@ _WORDS: Final = {  # a component's trap has no number, only these words
     "realloc return": "bad-pointer",
     "pointer not aligned": "bad-pointer",
     "memory minimum size": "memory-limit",
-    "memory count too high": "memory-limit",
+    "memory count too high": "instance-limit",
     "table minimum size": "table-limit",
     "table count too high": "table-limit",
     "instance count too high": "instance-limit",
     "too much data is being copied": "output-limit",
-    "has not been defined": "forbidden-import",
-    "unknown import": "forbidden-import",
+    "async-lifted export": "unsupported-type",
+    "declared `async func`": "unsupported-type",
     "Cannot allocate memory": "host",
 }
 _REQUESTOR: Final = frozenset(("out-of-gas", "time-limit", "memory-limit"))
-_LIMITS: Final = frozenset(("stack-overflow", "table-limit", "instance-limit", "output-limit"))
 _SENTENCES: Final = {
     "out-of-gas": "the call used up its gas",
     "time-limit": "the call ran longer than its time limit",
     "stack-overflow": "the call nested too deep for its stack",
     "memory-limit": "the module wants more memory than its limit",
     "table-limit": "the module wants larger or more tables than are allowed",
-    "instance-limit": "the component holds more instances than are allowed",
+    "instance-limit": "the module holds more memories or instances than are allowed: "
+    f"a core module {outcome.CORE_MEMORIES} memory, a component {outcome.COMPONENT_MEMORIES} memories and "
+    f"{outcome.COMPONENT_INSTANCES} instances",
+    "unsupported-type": "the component's function, or one that it imports, is async; those are not called here",
     "output-limit": "the result holds too much data",
 }
 _GUEST_CODES: Final = frozenset((*_GUEST_TRAPS.values(), "bad-result", "bad-pointer"))
-_FRAME: Final = re.compile(r"^\s*\d+:\s+0x[0-9a-f]+ - .*$|^note: .*$", re.MULTILINE)
 _NUMBERING: Final = re.compile(r"^\d+: ")
 
 
@@ -107,22 +124,21 @@ def _taken(text: Any) -> str:
 
 
 def _failure(code: str | None, message: str) -> CallError:
-    message = _FRAME.sub("", message).strip()  # frames hold names that the guest chose
+    message = _last_cause(message)
     if code is None:
         code = next((code for words, code in _WORDS.items() if words in message), "trap")
-    sentence = _SENTENCES.get(code)
-    if code == "host":
-        return CallError("host", message, "runner")
-    if code in _REQUESTOR:
-        return CallError(code, sentence or message, "requestor")
-    if code in _LIMITS:
-        return CallError(code, sentence or message, "guest")
-    return CallError(code, _last_line(message), "guest", cacheable=code in _GUEST_CODES)
+    fault: outcome.Fault = "runner" if code == "host" else "requestor" if code in _REQUESTOR else "guest"
+    failure = CallError(
+        code, _SENTENCES.get(code, message.removeprefix("wasm trap: ")), fault, cacheable=code in _GUEST_CODES
+    )
+    failure.metered = code not in _UNMETERED
+    return failure
 
 
-def _last_line(message: str) -> str:
+def _last_cause(message: str) -> str:
+    """Return the line that the engine ends with: the frames before it hold names that the guest chose."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return _NUMBERING.sub("", lines[-1]).removeprefix("wasm trap: ") if lines else "the module trapped"
+    return _NUMBERING.sub("", lines[-1]) if lines else "the module trapped"
 
 
 def gas_exhausted() -> CallError:

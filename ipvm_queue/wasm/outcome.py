@@ -35,12 +35,12 @@ class Outcome(NamedTuple):
     """What came of one call.
 
     `out` is `{"ok": value}` or `{"error": …}`: the executor's own errors are maps with `code`, `message` and `fault`, a
-    guest's own `result<_, E>` error is E as it is. `gas` is what was used, `cacheable` whether every runner would come
-    to this same outcome, `engine` what ran it.
+    guest's own `result<_, E>` error is E as it is. `gas` is what was used, None where that cannot be known;
+    `cacheable` whether every runner would come to this same outcome; `engine` what ran it.
     """
 
     out: dict[str, Value]
-    gas: int
+    gas: int | None
     cacheable: bool
     engine: str
 
@@ -49,7 +49,10 @@ class CallError(Exception):
     """Raised inside the executor for whatever ends a call; becomes the error of its outcome.
 
     `fault` says who can do something about it: the requestor (arguments, limits), the guest (its author), the runner.
+    `metered` is False where the engine has not said how much gas was used up to the end.
     """
+
+    metered = True
 
     def __init__(self, code: str, message: str, fault: Fault, *, cacheable: bool = False, **fields: Any) -> None:
         super().__init__(message)

@@ -68,13 +68,13 @@ class WasiLimits(NamedTuple):
 
 
 class WasiOutcome(NamedTuple):
-    """How a guest ended: an exit code, or `error` as a receipt has it; and what it wrote before."""
+    """How a guest ended: an exit code, or `error` as a receipt has it; what it wrote before; its gas, if known."""
 
     exit: int | None
     error: dict[str, Any] | None
     stdout: bytes
     stderr: bytes
-    gas: int
+    gas: int | None
     engine: str = ENGINE
 
 

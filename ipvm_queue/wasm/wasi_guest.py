@@ -60,11 +60,11 @@ class Request(TypedDict):
 
 
 class Answer(TypedDict):
-    """What came of it: an exit code, or an error as a receipt has it; then the lengths of what was written."""
+    """What came of it: an exit code, or an error as a receipt has it; gas, if known; lengths of what was written."""
 
     exit: int | None
     error: dict[str, Any] | None
-    gas: int
+    gas: int | None
     stdout: int
     stderr: int
 
@@ -160,15 +160,19 @@ def _run(request: Request, code: bytes, wasi: wasmtime.WasiConfig, sink: _Sink) 
     store.set_epoch_deadline(1)
     store.set_wasi(wasi)
     watch = _Watch(engine, request)
-    answer: Answer = {"exit": None, "error": None, "gas": 0, "stdout": 0, "stderr": 0}
+    answer: Answer = {"exit": None, "error": None, "gas": None, "stdout": 0, "stderr": 0}
+    metered = True
     try:
         answer["exit"] = (_run_core if is_core else _run_component)(engine, store, code, request)
         _check_after(request, sink)
     except CallError as failure:
         answer["error"] = failure.as_dict()
     except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
-        answer["error"] = (watch.reason or failure_of(error)).as_dict()
-    answer["gas"] = request["gas"] - store.get_fuel()
+        end = failure_of(error)
+        metered = end.metered
+        answer["error"] = (watch.reason or end).as_dict()
+    if metered:
+        answer["gas"] = request["gas"] - store.get_fuel()
     return answer
 
 

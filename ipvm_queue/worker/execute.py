@@ -42,7 +42,8 @@ def execute(tools: Tools, command: str, args: Value, bounds: Bounds) -> Done:
         check_depth(outcome.out, max_depth=MAX_RESULT_DEPTH)
     except LimitError as error:
         return _refused("task/depth", f"the result is {error.message}", "guest")
-    return Done(outcome.out, {"gas": outcome.gas, "engine": outcome.engine}, outcome.cacheable)
+    meta = {"engine": outcome.engine} | ({} if outcome.gas is None else {"gas": outcome.gas})
+    return Done(outcome.out, meta, outcome.cacheable)
 
 
 def _refused(code: str, message: str, fault: str) -> Done:

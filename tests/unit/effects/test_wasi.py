@@ -12,6 +12,7 @@ import pytest
 from effect_context import EffectContext
 from stack import children
 from wasi_guests import component, running, wasi
+from wasm_guests import wat
 
 from ipvm_queue.effects import EffectError, Safety, find
 from ipvm_queue.effects import check as wrong_with
@@ -230,6 +231,15 @@ def test_evidence_says_what_ran(context):
     assert evidence["module"] == cid
     assert evidence["engine"].startswith("wasmtime/")
     assert evidence["gas"] > 0
+
+
+def test_evidence_names_no_gas_that_is_not_known(context):
+    """The engine loses count at a trap that the processor finds."""
+    cid = context.blocks.put(wat('(module (memory 1) (func (export "_start") (drop (i32.load (i32.const -1)))))'))
+    done = context.do(QUERY, f"ipfs://{cid}")
+
+    assert done.out["error"]["code"] == "wasi/memory-out-of-bounds"
+    assert set(done.evidence) == {"module", "engine"}
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,35 @@ CASES: dict[str, tuple[bytes, Limits, str, bool]] = {
     "recursion in a component": (component(f'{MEMORY} (func $f (export "f") call $f)'), TIGHT, "stack-overflow", False),
     "memory from the start": (wat('(module (memory 2000) (func (export "f")))'), TIGHT, "memory-limit", False),
     "a hundred memories": (
-        wat(f'(module {"(memory 1000)" * 100} (func (export "f")))'), TIGHT, "memory-limit", False,
+        wat(f'(module {"(memory 1000)" * 100} (func (export "f")))'), TIGHT, "instance-limit", False,
+    ),
+    "two memories": (wat('(module (memory 1) (memory 1) (func (export "f")))'), TIGHT, "instance-limit", False),
+    "five memories in a component": (
+        wat(
+            f'(component (core module $M (memory 1) (func (export "f"))) {"(core instance (instantiate $M))" * 4} '
+            '(core instance $m (instantiate $M)) (func (export "f") (canon lift (core func $m "f"))))'
+        ),
+        TIGHT, "instance-limit", False,
+    ),
+    "a function named like an error": (
+        component(f'{MEMORY} (func (@name "x\\0aall fuel consumed") (export "f") unreachable)'),
+        TIGHT, "unreachable", True,
+    ),
+    "an import named like an error": (
+        wat('(module (import "x\\0aall fuel consumed" "y" (func $y)) (func (export "f") call $y))'),
+        TIGHT, "forbidden-import", False,
+    ),
+    "an async function": (
+        wat(
+            '(component (core module $M (import "h" "ret" (func $ret (param i32))) '
+            '(func (export "f") (result i32) (call $ret (i32.const 7)) i32.const 0) '
+            '(func (export "back") (param i32 i32 i32) (result i32) i32.const 0)) '
+            '(core func $ret (canon task.return (result u32))) '
+            '(core instance $m (instantiate $M (with "h" (instance (export "ret" (func $ret)))))) '
+            '(func (export "f") async (result u32) '
+            '(canon lift (core func $m "f") async (callback (core func $m "back")))))'
+        ),
+        TIGHT, "unsupported-type", False,
     ),
     "memory in a component": (
         component(MEMORY.replace(" 2)", " 2000)") + '(func (export "f"))'), TIGHT, "memory-limit", False,
