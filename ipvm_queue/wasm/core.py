@@ -4,6 +4,8 @@ The bytes ABI is chosen when the module exports `memory`, `ipvm_alloc(i32) -> i3
 `(ptr: i32, len: i32) -> i64`. The host writes the DAG-CBOR of the argument list where `ipvm_alloc` says, calls, and
 reads DAG-CBOR of the result at `ptr << 32 | len`.
 
+A module that exports `_initialize()` has it called first: so a WASI reactor's constructors run.
+
 Signatures come from our own reading of the module, which the engine has validated since.
 """
 
@@ -21,18 +23,20 @@ from wasmtime._ffi import dll
 from ipvm_queue.errors import CodecError, LimitError, ModuleError
 from ipvm_queue.ipld import count_items, decode, encode, explain
 from ipvm_queue.wasm import core_host
+from ipvm_queue.wasm.core_format import Signature
 from ipvm_queue.wasm.faults import error_failure, trap_failure
 from ipvm_queue.wasm.outcome import MAX_OUTPUT, MAX_VALUES, CallError
 from ipvm_queue.wasm.scalars import MismatchError, core_argument, shortest_f32
 
 if TYPE_CHECKING:
     from ipvm_queue.ipld import Value
-    from ipvm_queue.wasm.core_format import Signature
     from ipvm_queue.wasm.host import Host
     from ipvm_queue.wasm.module import ModuleInfo
     from ipvm_queue.wasm.store import Store
 
 _U32: Final = 0xFFFFFFFF
+_INITIALIZE: Final = "_initialize"
+_NOTHING: Final = Signature((), ())
 _KINDS: Final = {name: getattr(ffi, f"WASMTIME_{name.upper()}").value for name in ("i32", "i64", "f32", "f64")}
 _VAL: Final = ffi.wasmtime_val_t
 _TRAP: Final = ctypes.POINTER(ffi.wasm_trap_t)
@@ -55,7 +59,10 @@ class CoreGuest:
         if entry is None:
             entry = self._entries[func] = self._find(func)
         args = entry.lower(params)
-        return {"ok": entry.call(_Instance(store.context, self._module, self._linker), args)}
+        instance = _Instance(store.context, self._module, self._linker)
+        if self._info.functions.get(_INITIALIZE) == _NOTHING and func != _INITIALIZE:
+            instance.call(_INITIALIZE.encode(), (_VAL * 0)(), (_VAL * 0)())
+        return {"ok": entry.call(instance, args)}
 
     def _find(self, func: str) -> _Entry:
         try:

@@ -94,6 +94,9 @@ def _get(host: Host, caller: wasmtime.Caller, pointer: int, length: int) -> int:
     allocate = caller.get("ipvm_alloc")
     if not isinstance(allocate, wasmtime.Func):
         raise CallError("bad-abi", "the module exports no ipvm_alloc for its host to use", "guest", cacheable=True)
+    kind = allocate.type(caller)
+    if [str(each) for each in (*kind.params, "->", *kind.results)] != ["i32", "->", "i32"]:
+        raise CallError("bad-abi", "the module's ipvm_alloc is not i32 -> i32", "guest", cacheable=True)
     target: int = allocate(caller, len(data)) & _U32
     ctypes.memmove(address(caller, memory, target, len(data)), data, len(data))
     packed = target << 32 | len(data)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from wasm_guests import BYTES_ABI, LIMITS, Bench
+from wasm_guests import BYTES_ABI, LIMITS, MEMORY, Bench, component, wat
 
 from ipvm_queue.ipld import Link, encode, explain
+from ipvm_queue.plan.model import Bounds
 from ipvm_queue.wasm import Limits
+from ipvm_queue.worker.execute import execute
 
 NUMBERS = """(module
   (global $calls (mut i32) (i32.const 0))
@@ -144,6 +147,58 @@ def test_gas_is_the_same_each_time_and_never_more_than_allowed(bench: Bench):
     assert starved.out["error"]["code"] == "wasm/out-of-gas"
     assert starved.gas == used // 2
     assert not starved.cacheable
+
+
+@pytest.mark.parametrize("wrap", [lambda text: wat(f"(module {text})"), component], ids=["core", "component"])
+@pytest.mark.parametrize(
+    ("end", "gas"),
+    [
+        ("", 7001),
+        ("unreachable", 7001),
+        ("(drop (i32.load (i32.const -1)))", None),
+        ("(drop (i32.div_s (i32.const 1) (i32.const 0)))", None),
+        ("(drop (i32.div_s (i32.const -2147483648) (i32.const -1)))", None),
+        ("(drop (i32.trunc_f64_s (f64.const nan)))", None),
+        ("(loop br 0)", None),
+    ],
+)
+def test_gas_is_right_or_not_told(bench: Bench, wrap: Any, end: str, gas: int | None):
+    """The engine loses count where the processor or the clock ends a call: no number is better than a wrong one."""
+    loop = "(loop $l (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000))))"
+    text = f'{MEMORY} (func (export "f") (local $i i32) {loop} {end})'
+
+    assert bench.run(wrap(text), "f", limits=Limits(1 << 60, 1 << 20, 0.1)).gas == gas
+
+
+def test_a_receipt_names_no_gas_that_is_not_known(bench: Bench):
+    """What goes into a receipt's meta has `gas` where it is known, and the engine always."""
+    tools: Any = SimpleNamespace(wasm=bench.executor, max_memory=1 << 30)
+    trap = bench.put(wat('(module (memory 1) (func (export "f") (drop (i32.load (i32.const -1)))))'))
+    add = bench.put(wat(NUMBERS))
+    bounds = Bounds(time=5.0, memory=1 << 20, gas=1000, disk=1000)
+
+    known = execute(tools, "/wasm/run", {"mod": add, "fun": "none", "params": []}, bounds)
+    unknown = execute(tools, "/wasm/run", {"mod": trap, "fun": "f", "params": []}, bounds)
+
+    assert set(known.meta) == {"gas", "engine"}
+    assert set(unknown.meta) == {"engine"}
+
+
+@pytest.mark.parametrize(("kind", "answer"), [("", 42), ("(param i32)", 0)])
+def test_a_reactor_is_initialized_first(bench: Bench, kind: str, answer: int):
+    """`_initialize()` has run once when an export is called; of another type it is a function like others."""
+    module = f"""(module (global $g (mut i32) (i32.const 0))
+      (func (export "_initialize") {kind} (global.set $g (i32.add (global.get $g) (i32.const 42))))
+      (func (export "answer") (result i32) (global.get $g)))"""
+
+    assert bench.run(module, "answer").out == {"ok": answer}
+
+
+def test_a_reactor_is_initialized_within_its_limits(bench: Bench):
+    """A constructor without end is the call's: it uses up its gas."""
+    module = '(module (func (export "_initialize") (loop br 0)) (func (export "f")))'
+
+    assert bench.run(module, "f", limits=Limits(1000, 1 << 20, 5.0)).out["error"]["code"] == "wasm/out-of-gas"
 
 
 def test_no_gas_is_out_of_gas(bench: Bench):

@@ -65,6 +65,27 @@ def test_a_core_module_reads_a_block(bench: Bench):
     assert CALL_GAS + len(BLOCK) < outcome.gas < CALL_GAS + len(BLOCK) + 500
 
 
+@pytest.mark.parametrize(
+    "alloc",
+    ["(param i32)", "(param i64) (result i64) i64.const 0", "(param i32) (result i32 i32) i32.const 0 i32.const 0"],
+)
+def test_an_allocator_of_another_type_is_the_modules_mistake(bench: Bench, alloc: str):
+    """`ipvm_alloc` is looked at before it is called, so that the error says what is wrong."""
+    bench.blocks[LINK] = BLOCK
+    cid = "".join(f"\\{byte:02x}" for byte in LINK.bytes)
+    module = f"""(module
+      (import "ipvm:host/blocks" "get" (func $get (param i32 i32) (result i64)))
+      (memory (export "memory") 1) (data (i32.const 0) "{cid}")
+      (func (export "ipvm_alloc") {alloc})
+      (func (export "f") (result i64) (call $get (i32.const 0) (i32.const {len(LINK.bytes)}))))"""
+
+    outcome = bench.run(module, "f")
+
+    assert outcome.out["error"]["code"] == "wasm/bad-abi"
+    assert "ipvm_alloc" in outcome.out["error"]["message"]
+    assert outcome.cacheable
+
+
 @pytest.mark.parametrize(("kind", "cid"), [("string", LINK), ("string", str(LINK)), ("(list u8)", LINK.bytes)])
 def test_a_component_reads_a_block(bench: Bench, kind: str, cid: object):
     """A component asks by CID text or by the CID's bytes."""
