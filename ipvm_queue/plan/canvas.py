@@ -23,7 +23,7 @@ TASK_NAME: Final = "ipvm.run"
 RUN_MARK: Final = "@RUN@"
 NODE_MARK: Final = "@NODE@"
 PLAN_MARK: Final = "@PLAN@"
-_GRACE: Final = 60.0
+_GRACE: Final = 150.0  # seconds beside the task's own: a module may have to be compiled before it
 
 
 def link(app: Celery, run: str, node: int, queue: str) -> Signature:

@@ -51,8 +51,8 @@ class CompileLimits:
     compiles must be there to remember that it took too long.
     """
 
-    cpu: int = 45
-    wall: float = 50.0
+    cpu: int = 60
+    wall: float = 120.0
     address_space: int = 4 << 30
     failure_lifetime: float = 600.0
     cache_bytes: int = MAX_BYTES
