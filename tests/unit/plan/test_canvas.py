@@ -69,5 +69,5 @@ def test_a_message_is_what_a_worker_reads():
     assert headers["task"] == "ipvm.run"
     assert headers["id"] == "run1:7"
     assert headers["root_id"] == "run1"
-    assert headers["timelimit"] == [360.0, None]
+    assert headers["timelimit"] == [450.0, None]
     assert envelope["properties"]["delivery_info"]["routing_key"] == "ipvm.wasm"
