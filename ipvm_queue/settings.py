@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -48,7 +49,12 @@ FullPath = Annotated[Path, BeforeValidator(_path)]
 
 
 def _xdg(variable: str, fallback: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / fallback).absolute() / "ipvm"
+    try:
+        return Path(os.environ.get(variable) or Path.home() / fallback).absolute() / "ipvm"
+    except RuntimeError as error:
+        raise UsageError(
+            f"nobody says where the home directory is: {error}", hint=f"set HOME, or {variable}"
+        ) from error
 
 
 def _data() -> Path:
@@ -211,8 +217,10 @@ def config_files() -> list[Path]:
         if not path.is_file():
             raise UsageError(f"{CONFIG_VARIABLE} names {path}, which is no file")
         return [path]
-    candidates = [_xdg("XDG_CONFIG_HOME", ".config") / FILE_NAME, Path(FILE_NAME).absolute()]
-    return [path for path in candidates if path.is_file()]
+    candidates = [Path(FILE_NAME).absolute()]
+    with suppress(UsageError):  # whose home is not known has no file there
+        candidates.insert(0, _xdg("XDG_CONFIG_HOME", ".config") / FILE_NAME)
+    return [path for path in candidates if os.path.isfile(path)]  # noqa: PTH113 - False also where one may not look
 
 
 def read_files() -> dict[str, tuple[Any, Path]]:

@@ -118,7 +118,10 @@ def _broker(client: Client) -> Iterator[Finding]:
 
     health = examine(client.broker_url)
     yield Finding("ok", "broker", f"{health.server}, answers in {health.seconds * 1000:.1f} ms")
-    if health.durable:
+    if health.durable and not health.writes:
+        hint = "look for a full disk in its log; until then it takes nothing new"
+        yield Finding("fail", "persistence", "the broker cannot write its append-only file", hint)
+    elif health.durable:
         yield Finding("ok", "persistence", "an append-only file")
     else:
         hint = "set appendonly yes, or a restart of the broker loses runs and receipts"
@@ -129,6 +132,8 @@ def _broker(client: Client) -> Iterator[Finding]:
         yield Finding("ok", "clock", f"differs by {abs(health.skew) * 1000:.0f} ms")
     if health.evicts:
         yield Finding("fail", "memory", f"the broker evicts keys ({health.evicts})", "set maxmemory-policy noeviction")
+    if health.full:
+        yield Finding("fail", "memory", "the broker has used up its maxmemory, and takes nothing new", "raise it")
     yield _commands(client, health.syncs)
 
 

@@ -13,7 +13,8 @@ class Health(NamedTuple):
     """A broker's state: who it is, seconds to answer, whether it writes an append-only file, how far its clock is off.
 
     `evicts` is the policy by which it throws keys away when memory is short, empty where it does not or does not tell;
-    `syncs` is when its file is on the disk (`always`, `everysec`, `no`), empty where it does not tell.
+    `syncs` is when its file is on the disk (`always`, `everysec`, `no`), empty where it does not tell. `writes` says
+    whether its file could be written to last, `full` whether all the memory that it may have is in use.
     """
 
     server: str
@@ -22,6 +23,8 @@ class Health(NamedTuple):
     skew: float
     evicts: str
     syncs: str
+    writes: bool
+    full: bool
 
 
 def examine(url: str) -> Health:
@@ -35,7 +38,10 @@ def examine(url: str) -> Health:
         skew = seconds + microseconds / 1e6 - time()
         name = "Valkey" if "valkey_version" in info else "Redis"
         version = info.get("valkey_version") or info.get("redis_version")
-        return Health(f"{name} {version}", took, bool(info.get("aof_enabled")), skew, *_policies(broker))
+        writes = all(info.get(f"aof_last_{what}_status", "ok") == "ok" for what in ("write", "bgrewrite"))
+        full = 0 < info.get("maxmemory", 0) <= info.get("used_memory", 0)
+        durable = bool(info.get("aof_enabled"))
+        return Health(f"{name} {version}", took, durable, skew, *_policies(broker), writes, full)
     finally:
         broker.close()
 

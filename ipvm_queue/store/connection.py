@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote, urlsplit
 
@@ -30,6 +31,9 @@ _SOCKET_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 5.0
 Broker: TypeAlias = Any  # a redis-py client; its stubs say `bytes | str` of every answer, ours are bytes
 _SCHEMES: Final = ("redis", "rediss")
+_OF_PIPELINE: Final = re.compile(
+    r"^Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL
+)  # with all its arguments
 
 
 class _Pipeline(Pipeline):
@@ -129,7 +133,8 @@ def hide_password(url: str) -> str:
 def _translated(error: RedisError, url: str) -> UnavailableError:
     """Return our error for one of redis-py's."""
     url = hide_password(url)
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    said = _OF_PIPELINE.sub("", str(error)).strip()
+    reason = said.splitlines()[0] if said else type(error).__name__
     if isinstance(error, AuthenticationError | NoPermissionError):
         hint = "check the URL's user and password"
         if isinstance(error, NoPermissionError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipvm_queue.errors import UnavailableError
@@ -58,8 +57,7 @@ class Registry:
 
         It is the broker's clock that says who has been silent: workers' own may differ.
         """
-        seconds, micros = self._redis.time()
-        now = seconds + micros / 1e6
+        now = self._now()
         self._redis.hset(self._keys.workers, worker.name, encode(list(worker._replace(seen=now))))
         workers, silent = self._read(now)
         if silent:
@@ -74,7 +72,12 @@ class Registry:
 
     def workers(self) -> list[Worker]:
         """Return the workers that have spoken lately."""
-        return self._read(time())[0]
+        return self._read(self._now())[0]
+
+    def _now(self) -> float:
+        """Return the broker's time (Unix s): whose own clock is wrong hears the others all the same."""
+        seconds, micros = self._redis.time()
+        return float(seconds + micros / 1e6)
 
     def _read(self, now: float) -> tuple[list[Worker], list[bytes]]:
         """Return the workers that have spoken lately, and the names of those that have not."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_SECTIONS: Final = 10_000
-MAX_ITEMS: Final = 100_000
+MAX_ITEMS: Final = 100_000  # in all vectors of a module together: a gate reads them before anybody has paid for it
 _LEB_BYTES: Final = 5
 _U32_MAX: Final = (1 << 32) - 1
 
@@ -18,12 +18,13 @@ _U32_MAX: Final = (1 << 32) - 1
 class Reader:
     """A cursor over `data[pos:end]`; every step raises `ModuleError` instead of leaving it."""
 
-    __slots__ = ("data", "end", "pos")
+    __slots__ = ("_items", "data", "end", "pos")
 
-    def __init__(self, data: bytes, pos: int = 0, end: int | None = None) -> None:
+    def __init__(self, data: bytes, pos: int, end: int, items: list[int]) -> None:
         self.data = data
         self.pos = pos
-        self.end = len(data) if end is None else end
+        self.end = end
+        self._items = items
 
     def byte(self) -> int:
         """Read one byte."""
@@ -64,8 +65,9 @@ class Reader:
     def count(self, what: str) -> int:
         """Read the length of a vector, refusing one that the remaining bytes cannot hold."""
         count = self.u32()
-        if count > MAX_ITEMS:
-            raise ModuleError(f"the module has {count} {what}, at most {MAX_ITEMS} are allowed")
+        self._items[0] -= count
+        if self._items[0] < 0:
+            raise ModuleError(f"the module has too many {what}: {count}, and at most {MAX_ITEMS} items in all")
         if count > self.end - self.pos:
             raise ModuleError(f"the module claims {count} {what} in {self.end - self.pos} bytes")
         return count
@@ -84,7 +86,8 @@ class Reader:
 
 def sections(data: bytes, start: int = 8) -> Iterator[tuple[int, Reader]]:
     """Yield (id, reader of its contents) for each section after the eight bytes of magic and version."""
-    reader = Reader(data, start)
+    items = [MAX_ITEMS]  # that are left
+    reader = Reader(data, start, len(data), items)
     for _ in range(MAX_SECTIONS):
         if reader.pos >= reader.end:
             return
@@ -92,5 +95,5 @@ def sections(data: bytes, start: int = 8) -> Iterator[tuple[int, Reader]]:
         size = reader.u32()
         begin = reader.pos
         reader.skip(size)
-        yield identity, Reader(data, begin, reader.pos)
+        yield identity, Reader(data, begin, reader.pos, items)
     raise ModuleError(f"the module has more than {MAX_SECTIONS} sections")

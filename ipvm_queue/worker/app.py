@@ -57,6 +57,8 @@ def defaults(given: Settings, queues: Sequence[str]) -> dict[str, Any]:
             # Lost messages are published again from the ready set, so the broker need not keep copies: 2 commands
             # a message instead of 10.
             "ack_emulation": False,
+            # By kombu's default a channel's name begins with the database's number, which users.acl cannot know.
+            "fanout_prefix": "/0.",
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,

@@ -26,6 +26,10 @@ _KILLED_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT")
 class RunRequest(Request):  # type: ignore[misc]
     """A message as the parent of the worker processes sees it: here their deaths are told to the store."""
 
+    def revoked(self) -> bool:
+        """Whether Celery's own list has this message: it has no say here, where `ipvm run cancel` ends a run."""
+        return False
+
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Make a dead process's nodes ready at once, instead of when its lease lapses."""
         error = getattr(exc_info.exception, "exc", exc_info.exception)

@@ -54,6 +54,22 @@ def test_the_doctor_says_whether_commands_may_be_done(call, tmp_path, told, leve
 
 
 @integration
+def test_the_doctor_says_that_the_broker_is_full(call, tmp_path):
+    """A broker that takes nothing new is not well, whatever else it can."""
+    stack = Stack(tmp_path / "broker")
+    try:
+        stack.start_valkey(gate=False)
+        stack.redis.config_set("maxmemory", 1)
+        answer = call("ipvm", "doctor", "--broker", stack.url, "--json")
+    finally:
+        stack.stop()
+
+    checks = {each["check"]: each for each in answer.json["checks"]}
+    assert (checks["memory"]["level"], answer.code) == ("fail", 1)
+    assert "maxmemory" in checks["memory"]["message"]
+
+
+@integration
 def test_the_doctor_says_what_it_may_not_ask(call, tmp_path):
     """Who may not say WAITAOF is told so, not that the broker forgets."""
     stack = Stack(tmp_path / "broker")

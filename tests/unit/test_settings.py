@@ -191,3 +191,18 @@ def test_neighbours_are_names_of_queues():
     """Several are divided by commas, with or without a space; none at all are named by nothing."""
     assert Settings(neighbours="images, mail.out,b").neighbours == "images, mail.out,b"
     assert Settings(neighbours="").neighbours == ""
+
+
+def test_whose_home_is_not_known_needs_no_file_there(monkeypatch, tmp_path):
+    """A service may have no home, or one that it may not look into; what has to be somewhere says so."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+
+    assert Settings().data_dir == tmp_path / "ipvm"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    with pytest.raises(UsageError, match="home directory"):
+        Settings()

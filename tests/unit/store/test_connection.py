@@ -58,3 +58,16 @@ def test_another_kind_of_url_is_refused(url):
 def test_passwords_are_hidden(url, shown):
     """What is shown of a URL has no password."""
     assert hide_password(url) == shown
+
+
+def test_what_was_to_be_stored_is_not_in_an_error(stack):
+    """redis-py says the whole command that failed in a pipeline; its arguments may be secret, and need not be text."""
+    pipeline = connect(stack.url).pipeline(transaction=True)
+    pipeline.set("a list", "x")
+    pipeline.lpush("a list", b"\xffhidden\n(")
+
+    with pytest.raises(UnavailableError) as raised:
+        pipeline.execute()
+
+    assert "hidden" not in raised.value.message
+    assert "WRONGTYPE" in raised.value.message

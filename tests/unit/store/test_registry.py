@@ -34,3 +34,13 @@ def test_the_gate_says_whose_the_queue_is(stack):
     assert registry.queue() is None
     registry.establish("did:key:first")
     assert registry.queue() == "did:key:first"
+
+
+def test_workers_are_heard_by_whose_clock_is_wrong(stack, monkeypatch):
+    """A worker has spoken by the broker's time, and is there by the broker's time."""
+    keys = Keys("registry-clock")
+    registry = Registry(connect(stack.url), keys)
+    registry.beat(Worker("w1", "did:key:z", ["q"], 1))
+    monkeypatch.setattr("ipvm_queue.store.registry.time", lambda: 4_000_000_000.0, raising=False)
+
+    assert [worker.name for worker in registry.workers()] == ["w1"]

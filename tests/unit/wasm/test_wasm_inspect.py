@@ -161,6 +161,20 @@ def test_bytes_that_are_no_module_are_refused(data: bytes, words: str):
     assert words in f"{raised.value.message} {raised.value.hint}"
 
 
+@pytest.mark.parametrize("version", [b"\x01\0\0\0", b"\x0d\0\1\0"], ids=["module", "component"])
+def test_items_are_counted_over_all_sections(version: bytes):
+    """The same section again and again is refused at the item that is too many, not after the last."""
+    one = b"\x60\0\0" if version[0] == 1 else b"\0\1a\1\0"  # a type; the import of a function
+    vector = b"\xe0\xd4\x03" + one * 60_000
+    length = len(vector)
+    leb = bytes([length & 0x7F | 0x80, length >> 7 & 0x7F | 0x80, length >> 14])
+    section = (b"\x01" if version[0] == 1 else b"\x0a") + leb + vector
+
+    inspect(b"\0asm" + version + section)
+    with pytest.raises(ModuleError, match="too many"):
+        inspect(b"\0asm" + version + section * 2)
+
+
 def test_a_module_has_a_largest_size():
     """Too many bytes are refused before they are looked at."""
     with pytest.raises(ModuleError, match="at most"):
