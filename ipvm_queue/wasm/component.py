@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ipvm_queue.wasm.wit import WitType
 
 _VAL: Final = ffi.wasmtime_component_val_t
+_MAX_NAMES: Final = 4_000_000  # characters, of all functions in interfaces with the interfaces' own before each
 
 
 class ComponentGuest:
@@ -66,13 +67,19 @@ class ComponentGuest:
 
 
 def _functions(component: Component, engine: wasmtime.Engine) -> dict[str, FuncType]:
-    found = {}
+    """Return the exported functions by name, those of interfaces too; raises `CallError` for names without end."""
+    found: dict[str, FuncType] = {}
+    left = _MAX_NAMES
     for name, extern in component.type.exports(engine).items():
         kind = extern.ty
         if isinstance(kind, FuncType):
             found[name] = kind
         elif isinstance(kind, ComponentInstanceType):
             for inner, part in kind.exports(engine).items():
+                left -= len(name) + len(inner)
+                if left < 0:
+                    message = f"the names of its exported functions have more than {_MAX_NAMES} characters"
+                    raise CallError("unsupported-type", message, "guest")
                 if isinstance(part.ty, FuncType):
                     found[f"{name}#{inner}"] = part.ty
     return found

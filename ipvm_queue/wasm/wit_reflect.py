@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ipvm_queue.wasm.wit import WitType
 
 MAX_PARTS: Final = 10_000
+_PART_TEXT: Final = 64  # characters of names that count as a part
 _INTEGERS: Final = ("U8", "S8", "U16", "S16", "U32", "S32", "U64", "S64")
 
 
@@ -34,9 +35,7 @@ class Reflection:
 
     def of(self, kind: Any) -> WitType:
         """Return our form of a reported type."""
-        self._left -= 1
-        if self._left < 0:
-            raise UnsupportedTypeError(f"its types have more than {MAX_PARTS} parts")
+        self._spend(1)
         make = _MAKERS.get(type(kind).__name__)
         if make is None:
             raise UnsupportedTypeError(f"{type(kind).__name__} (a resource, stream, future, …) has no IPLD form")
@@ -44,6 +43,16 @@ class Reflection:
         if made.depth > MAX_DEPTH - 4:
             raise UnsupportedTypeError(f"the type is nested {made.depth} deep")
         return made
+
+    def _spend(self, parts: int) -> None:
+        self._left -= parts
+        if self._left < 0:
+            raise UnsupportedTypeError(f"its types have more than {MAX_PARTS} parts")
+
+    def names(self, names: list[str]) -> list[str]:
+        """Return the names of cases, flags or fields, each of which is a part, and a long one several."""
+        self._spend(sum(1 + len(name) // _PART_TEXT for name in names))
+        return names
 
     def of_return(self, kind: Any) -> WitType | None:
         """Return our form of a function's result; a `result` here becomes the outcome, so its sides may be options."""
@@ -57,7 +66,13 @@ class Reflection:
 
     def named(self, fields: list[tuple[str, Any]]) -> list[tuple[str, WitType]]:
         """Return our form of a record's fields."""
+        self.names([name for name, _ in fields])
         return [(name, self.of(part)) for name, part in fields]
+
+    def cases(self, cases: list[tuple[str, Any]]) -> list[tuple[str, WitType | None]]:
+        """Return our form of a variant's cases."""
+        self.names([name for name, _ in cases])
+        return [(name, self.or_none(part)) for name, part in cases]
 
     def list(self, kind: Any) -> WitType:
         """Return bytes, a map or a list."""
@@ -90,12 +105,12 @@ _MAKERS: Final[dict[str, Callable[[Reflection, Any], WitType]]] = {
     "F64": lambda _, __: wit.Float("f64"),
     "Char": lambda _, __: wit.Char(),
     "String": lambda _, __: wit.String(),
-    "EnumType": lambda _, kind: wit.Enum(kind.names),
-    "FlagsType": lambda _, kind: wit.Flags(kind.names),
+    "EnumType": lambda types, kind: wit.Enum(types.names(kind.names)),
+    "FlagsType": lambda types, kind: wit.Flags(types.names(kind.names)),
     "ListType": Reflection.list,
     "TupleType": lambda types, kind: Tuple([types.of(element) for element in kind.elements]),
     "RecordType": lambda types, kind: Record(types.named(kind.fields)),
-    "VariantType": lambda types, kind: Variant([(name, types.or_none(part)) for name, part in kind.cases]),
+    "VariantType": lambda types, kind: Variant(types.cases(kind.cases)),
     "OptionType": Reflection.option,
     "ResultType": Reflection.result,
 }

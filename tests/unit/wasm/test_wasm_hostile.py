@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from wasm_guests import BYTES_ABI, MEMORY, ZEROS, Child, component, echoes, wat
+from wasm_guests import BYTES_ABI, LIFT, MEMORY, ZEROS, Child, component, echoes, wat
 
 from ipvm_queue.wasm import Limits
 
@@ -100,6 +100,24 @@ CASES: dict[str, tuple[bytes, Limits, str, bool]] = {
             '(core instance $m (instantiate $M (with "h" (instance (export "ret" (func $ret)))))) '
             '(func (export "f") async (result u32) '
             '(canon lift (core func $m "f") async (callback (core func $m "back")))))'
+        ),
+        TIGHT, "unsupported-type", False,
+    ),
+    "an enum many times over": (
+        wat(
+            f"""(component (type $e' (enum {" ".join(f'"c{number}"' for number in range(1000))}))
+            (export $e "e" (type $e')) (type $t (tuple {"$e " * 200}))
+            (core module $M {MEMORY} (func (export "f") (param i32))) (core instance $m (instantiate $M))
+            (func (export "f") (param "x" $t) (canon lift (core func $m "f") {LIFT})))"""
+        ),
+        TIGHT, "unsupported-type", False,
+    ),
+    "long names many times over": (
+        wat(
+            f"""(component (core module $M (func (export "f"))) (core instance $m (instantiate $M))
+            (func $f (canon lift (core func $m "f")))
+            (instance $i {" ".join(f'(export "f{number}" (func $f))' for number in range(1000))})
+            (export "f" (func $f)) (export "a:b/{"x" * 5000}" (instance $i)))"""
         ),
         TIGHT, "unsupported-type", False,
     ),
