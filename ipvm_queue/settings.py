@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     that means nothing.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
     broker_url: str | None = Field(None, repr=False, description="Redis or Valkey; without one: a stack of one's own")
@@ -253,7 +253,7 @@ def _beside(path: Path, name: str, value: Any) -> Any:
 def _source(name: str, flags: dict[str, Any], files: dict[str, tuple[Any, Path]]) -> str:
     if name in flags:
         return "flag"
-    if (variable := PREFIX + name.upper()) in (key.upper() for key in os.environ):
+    if (variable := PREFIX + name.upper()) in (key.upper() for key, value in os.environ.items() if value):
         return f"env {variable}"
     return str(files[name][1]) if name in files else "default"
 

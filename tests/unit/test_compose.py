@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ipvm_queue.settings import _ELSEWHERE, Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose" / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
@@ -119,3 +121,11 @@ def test_compose_accepts_the_file(tmp_path: Path):
     assert given.returncode == 0, given.stderr
     assert missing.returncode != 0
     assert "make compose/.env first" in missing.stderr
+
+
+def test_what_is_passed_on_is_a_setting():
+    """Every variable of ours that a container gets, or that the README has for compose/.env, means something."""
+    known = {f"IPVM_{name.upper()}" for name in (*Settings.model_fields, *_ELSEWHERE)}
+    text = COMPOSE.read_text() + (COMPOSE.parent / "README.md").read_text()
+
+    assert set(re.findall(r"IPVM_[A-Z_]+", text)) - known == set()

@@ -206,3 +206,13 @@ def test_whose_home_is_not_known_needs_no_file_there(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_DATA_HOME")
     with pytest.raises(UsageError, match="home directory"):
         Settings()
+
+
+def test_a_variable_without_a_value_says_nothing(monkeypatch):
+    """Compose passes a variable that is not set on as an empty one."""
+    for name in ("IPVM_RUN_TTL", "IPVM_EFFECTS_CONFIG", "IPVM_MAX_MEMORY"):
+        monkeypatch.setenv(name, "")
+    settings = Settings()
+
+    assert (settings.run_ttl, settings.effects_config) == (7 * 24 * 3600, None)
+    assert settings.source("run_ttl") == "default"
