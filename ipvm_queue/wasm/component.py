@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _VAL: Final = ffi.wasmtime_component_val_t
 _MAX_NAMES: Final = 4_000_000  # characters, of all functions in interfaces with the interfaces' own before each
+_PAIR: Final = 64  # characters that a function counts for beside its names
 
 
 class ComponentGuest:
@@ -76,7 +77,7 @@ def _functions(component: Component, engine: wasmtime.Engine) -> dict[str, FuncT
             found[name] = kind
         elif isinstance(kind, ComponentInstanceType):
             for inner, part in kind.exports(engine).items():
-                left -= len(name) + len(inner)
+                left -= _PAIR + len(name) + len(inner)
                 if left < 0:
                     message = f"the names of its exported functions have more than {_MAX_NAMES} characters"
                     raise CallError("unsupported-type", message, "guest")
